@@ -1,0 +1,84 @@
+"""What was chosen for this process: instruction set, BLAS or own products, threads.
+
+The one extension that links the kernels and the thread pool; the others reach them through its pxd.
+"""
+
+import os
+
+from fastnn.fnn cimport (
+    FNN_F32, FNN_F64, FNN_MAX_THREADS, FNN_N_ISAS, fnn_isa_available, fnn_isa_best, fnn_isa_name, fnn_kernels_for,
+    fnn_parallel)
+
+parallel = fnn_parallel
+_ISAS = {fnn_isa_name(isa).decode(): isa for isa in range(FNN_N_ISAS)}
+_GEMM_MODES = ("auto", "own", "blas")  # in the order of fnn.h
+
+
+def available_isas():
+    """Names of the instruction sets that this CPU can run, weakest first."""
+    return tuple(name for name, isa in _ISAS.items() if fnn_isa_available(isa))
+
+
+def isa():
+    """Name of the instruction set in use."""
+    return fnn_isa_name(settings.isa).decode()
+
+
+def set_isa(name):
+    """Use the kernels of this instruction set from now on; ValueError where it is not available."""
+    if name not in available_isas():
+        raise ValueError(f"isa: wanted one of {', '.join(available_isas())} (what this CPU can run), got {name!r}")
+    settings.isa = _ISAS[name]
+    active[FNN_F32] = fnn_kernels_for(settings.isa, FNN_F32)
+    active[FNN_F64] = fnn_kernels_for(settings.isa, FNN_F64)
+
+
+def gemm():
+    """How products are made: "auto", "own" or "blas"."""
+    return _GEMM_MODES[settings.gemm]
+
+
+def set_gemm(mode):
+    """Make products by own kernels, BLAS, or the faster of the two ("auto") from now on."""
+    if mode not in _GEMM_MODES:
+        raise ValueError(f"gemm: wanted one of {', '.join(_GEMM_MODES)}, got {mode!r}")
+    settings.gemm = _GEMM_MODES.index(mode)
+
+
+def cpu_count():
+    """CPUs that this process may run on."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # not on Linux
+        return os.cpu_count() or 1
+
+
+def num_threads():
+    """Threads that one call may use."""
+    return settings.n_threads
+
+
+def set_num_threads(n):
+    """Use up to n threads a call from now on."""
+    if not isinstance(n, int) or isinstance(n, bool):
+        raise TypeError(f"threads: wanted an integer, got {type(n).__name__}")
+    if not 1 <= n <= FNN_MAX_THREADS:
+        raise ValueError(f"threads: wanted 1 to {FNN_MAX_THREADS}, got {n}")
+    settings.n_threads = n
+
+
+def _from_environment(variable, setter, default, convert=str):
+    """Apply the variable, or the default where it is not set, with the variable's name in the error."""
+    text = os.environ.get(variable)
+    if not text:
+        setter(default)
+        return
+    try:
+        setter(convert(text))
+    except ValueError as error:
+        raise ImportError(f"{variable}={text}: {error}") from None
+
+
+_from_environment("FASTNN_ISA", set_isa, fnn_isa_name(fnn_isa_best()).decode())
+_from_environment("FASTNN_GEMM", set_gemm, "auto")
+_from_environment("FASTNN_NUM_THREADS", set_num_threads, min(cpu_count(), FNN_MAX_THREADS), int)

@@ -1,0 +1,172 @@
+"""What stands under `fastnn.MLP`: a network's spec, engine, parameters and files, and conversion of what comes in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import io
+from fastnn._arrays import Array, real_array, require_finite, rows
+from fastnn._reference_engine import ReferenceEngine
+from fastnn.engine import Engine
+from fastnn.history import History
+from fastnn.losses import prepare_target, prepare_weight
+from fastnn.optim import Optimizer, OptimizerState
+from fastnn.spec import NetworkSpec
+
+# Both have the interface that `ReferenceEngine` describes.
+ENGINES: dict[str, Callable[[NetworkSpec], Any]] = {"compiled": Engine, "reference": ReferenceEngine}
+
+
+class _Views(list[Array]):
+    """Views of one parameter vector; assigning to an item writes into the view, so that the network changes."""
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        self[index][...] = value
+
+
+class Network:
+    """A network without its verbs: what it is, not what it can be asked to do."""
+
+    spec: NetworkSpec
+    backend: str
+    history: History | None
+
+    def _start(self, spec: NetworkSpec, backend: str) -> None:
+        """Everything but the values of the parameters."""
+        if backend not in ENGINES:
+            raise ValueError(f"backend: wanted one of {', '.join(ENGINES)}, got {backend!r}")
+        self.spec = spec
+        self.backend = backend
+        self.history = None
+        self._engine = ENGINES[backend](spec)
+        self._dtype = np.dtype(spec.dtype)
+        # The optimiser of the newest train_step and its state, to spare the next call the look-up.
+        self._optimizer: Optimizer | None = None
+        self._state: OptimizerState | None = None
+
+    # --- Parameters ---------------------------------------------------------------------------------------------------
+
+    @property
+    def parameters(self) -> Array:
+        """All parameters as one vector: W1 row by row, b1, W2, … Writing to it changes the network."""
+        parameters: Array = self._engine.parameters
+        return parameters
+
+    @property
+    def gradients(self) -> Array:
+        """Gradients of the newest `loss_and_gradients` or `train_step`, in the order of `parameters`.
+
+        A training step may spare itself writing them: rely on them only behind `loss_and_gradients`.
+        """
+        gradients: Array = self._engine.gradients
+        return gradients
+
+    @property
+    def weights(self) -> list[Array]:
+        """Each layer's W (n_in, n_out) as a view: writing to it changes the network, as does ``net.weights[0] = W``."""
+        return _Views(W for W, _ in self.spec.layer_views(self.parameters))
+
+    @property
+    def biases(self) -> list[Array]:
+        """Each layer's b (n_out,) as a view."""
+        return _Views(b for _, b in self.spec.layer_views(self.parameters))
+
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """Units per layer, inputs first."""
+        return self.spec.sizes
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Of all numbers."""
+        return self._dtype
+
+    @property
+    def seed(self) -> int:
+        """What fixes initial weights, shuffling and dropout masks."""
+        return self.spec.seed
+
+    # --- Files, copies ------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write parameters and architecture to a safetensors file (`fastnn.io.save`)."""
+        io.save(path, self.spec, self.parameters)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, backend: str = "compiled") -> Self:
+        """The network that `save` wrote (`fastnn.io.load`).
+
+        Raises
+        ------
+        ModelFileError
+            The file is damaged, cut short, altered or none of ours; the message says why.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> net = MLP([3, 2], seed=1)
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     net.save(os.path.join(folder, "model.safetensors"))
+        ...     again = MLP.load(os.path.join(folder, "model.safetensors"))
+        >>> bool((again.parameters == net.parameters).all())
+        True
+        """
+        spec, parameters = io.load(path)
+        return cls._from(spec, parameters, backend)
+
+    @classmethod
+    def _from(cls, spec: NetworkSpec, parameters: Array, backend: str) -> Self:
+        net = cls.__new__(cls)
+        net._start(spec, backend)
+        net.parameters[...] = parameters
+        return net
+
+    def __getstate__(self) -> dict[str, Any]:
+        kept = ("spec", "backend", "history")
+        return {"parameters": self.parameters.copy(), **{name: getattr(self, name) for name in kept}}
+
+    def __setstate__(self, values: dict[str, Any]) -> None:
+        self._start(values["spec"], values["backend"])
+        self.history = values["history"]
+        self.parameters[...] = values["parameters"]
+
+    def __repr__(self) -> str:
+        hidden, output = [name for name, _ in self.spec.activations[:-1]], self.spec.activations[-1][0]
+        shown = [str(list(self.sizes))]
+        if hidden:
+            shown.append(f"activation={hidden[0] if len(set(hidden)) == 1 else hidden!r}")
+        shown += [f"output={output}", f"loss={self.spec.loss}", f"{self.spec.n_parameters} {self.dtype} parameters"]
+        return f"{type(self).__name__}({', '.join(shown)}, {self.backend})"
+
+    # --- Conversion ---------------------------------------------------------------------------------------------------
+
+    def _bind(self, optimizer: Optimizer) -> OptimizerState:
+        """The optimiser's state for this network, kept for the next step."""
+        if not isinstance(optimizer, Optimizer):
+            raise TypeError(f"optimizer: wanted an optimiser such as fastnn.Adam(1e-3), got {optimizer!r}")
+        self._state = optimizer.state(self)
+        self._optimizer = optimizer
+        return self._state
+
+    def _inputs(self, X: npt.ArrayLike) -> Array:
+        """X as a real array (n, n_in) or (n_in,)."""
+        x = real_array("X", X, self._dtype)
+        if x.ndim not in (1, 2) or x.shape[-1] != self.spec.sizes[0]:
+            raise ValueError(f"X: wanted shape (n, {self.spec.sizes[0]}) or ({self.spec.sizes[0]},), got {x.shape}")
+        return x
+
+    def _batch(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, weight: npt.ArrayLike | None, where: str = ""
+    ) -> tuple[Array, Array, Array | None]:
+        """X, targets and weights as the engine takes them; ``where`` is what messages put before the names."""
+        x = rows(f"{where}X", X, self._dtype, self.spec.sizes[0])
+        if len(x) == 0:
+            raise ValueError(f"{where}X: wanted at least one row, got none")
+        require_finite(f"{where}X", x)
+        target = prepare_target(f"{where}y", y, self.spec.loss, len(x), self.spec.sizes[-1], self._dtype)
+        return x, target, prepare_weight(f"{where}sample_weight", weight, len(x), self._dtype)

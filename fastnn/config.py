@@ -1,0 +1,144 @@
+"""What the compiled part chose, and how to force another choice. Settings are those of the whole process."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from fastnn import _core
+
+# Which environment variable forces each choice at import.
+VARIABLES = {"isa": "FASTNN_ISA", "gemm": "FASTNN_GEMM", "threads": "FASTNN_NUM_THREADS"}
+
+
+@contextlib.contextmanager
+def isa(name: str) -> Iterator[None]:
+    """Within the ``with`` block use the kernels of instruction set ``name``.
+
+    Parameters
+    ----------
+    name : str
+        One of ``fastnn.show_config()["isa_available"]``, such as "base", "avx2" or "avx512".
+
+    Raises
+    ------
+    ValueError
+        Not available on this CPU; the message says which are.
+
+    Examples
+    --------
+    >>> with fastnn.isa("base"):
+    ...     y = kernels.relu_forward(np.array([-1.0, 2.0]))
+    >>> y
+    array([0., 2.])
+    """
+    before = _core.isa()
+    _core.set_isa(name)
+    try:
+        yield
+    finally:
+        _core.set_isa(before)
+
+
+@contextlib.contextmanager
+def gemm(mode: str) -> Iterator[None]:
+    """Within the ``with`` block multiply matrices by ``mode``: "own" kernels, "blas", or "auto", the faster of the two.
+
+    Raises
+    ------
+    ValueError
+        Another mode.
+
+    Examples
+    --------
+    >>> with fastnn.gemm("own"):
+    ...     y = kernels.affine_forward(np.ones((1, 2)), np.eye(2), None)
+    >>> y
+    array([[1., 1.]])
+    """
+    before = _core.gemm()
+    _core.set_gemm(mode)
+    try:
+        yield
+    finally:
+        _core.set_gemm(before)
+
+
+@contextlib.contextmanager
+def threads(n: int) -> Iterator[None]:
+    """Within the ``with`` block use at most ``n`` threads. Results are the same to the bit for every number.
+
+    Raises
+    ------
+    ValueError
+        Below 1.
+
+    Examples
+    --------
+    >>> with fastnn.threads(1):
+    ...     y = kernels.tanh_forward(np.zeros(3))
+    >>> y
+    array([0., 0., 0.])
+    """
+    before = _core.num_threads()
+    _core.set_num_threads(n)
+    try:
+        yield
+    finally:
+        _core.set_num_threads(before)
+
+
+def show_config() -> dict[str, Any]:
+    """Print and return what was chosen: version, instruction set, matrix products, BLAS, threads.
+
+    Returns
+    -------
+    dict
+        "version", "isa", "isa_available", "gemm", "blas" (name and version of SciPy's), "threads", "cpus", and
+        "environment": for each variable that forces a choice its value, or None where it is not set.
+
+    Examples
+    --------
+    >>> config = fastnn.show_config()  # doctest: +ELLIPSIS
+    fastnn ...
+    >>> config["isa"] in config["isa_available"]
+    True
+    """
+    from fastnn import __version__
+
+    config = {
+        "version": __version__,
+        "isa": _core.isa(),
+        "isa_available": tuple(_core.available_isas()),
+        "gemm": _core.gemm(),
+        "blas": _blas(),
+        "threads": _core.num_threads(),
+        "cpus": _core.cpu_count(),
+        "environment": {variable: os.environ.get(variable) for variable in VARIABLES.values()},
+    }
+    lines = [
+        f"fastnn {config['version']}",
+        _line("instruction set", f"{config['isa']} of {', '.join(config['isa_available'])}", "isa"),
+        _line("matrix products", config["gemm"], "gemm"),
+        _line("BLAS", config["blas"]),
+        _line("threads", f"{config['threads']} of {config['cpus']} CPUs", "threads"),
+    ]
+    print("\n".join(lines))
+    return config
+
+
+def _line(title: str, value: str, choice: str | None = None) -> str:
+    if choice is None:
+        return f"  {title:16} {value}"
+    variable = VARIABLES[choice]
+    setting = os.environ.get(variable)
+    return f"  {title:16} {value:32} {variable}{'=' + setting if setting is not None else ' is not set'}"
+
+
+def _blas() -> str:
+    """The BLAS that SciPy was built with, whose `cython_blas` the compiled part calls."""
+    import scipy
+
+    found = scipy.show_config(mode="dicts") or {}
+    blas = found.get("Build Dependencies", {}).get("blas", {})
+    return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip() + f" (SciPy {scipy.__version__})"

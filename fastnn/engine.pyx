@@ -1,0 +1,470 @@
+"""A whole network, compiled: parameters, gradients and workspace in flat buffers; one native call a step and one a fit.
+
+`fastnn._reference_engine.ReferenceEngine` defines what each method does. This class checks arrays, finds memory and
+releases the GIL; the work is in src_c (rows.c, step.c).
+"""
+
+import numpy as np
+
+cimport numpy as cnp
+from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport isfinite
+from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
+from libc.stdlib cimport calloc, free, malloc
+from libc.string cimport memcpy
+from numpy cimport PyArray_DATA, PyArray_DIM, PyArray_NDIM
+
+from fastnn._blas cimport fits, gemm
+from fastnn._buffers cimport (
+    ANY, apart, data, is_real, label_array, matrix, new_matrix, new_vector, vector, writable)
+from fastnn._core cimport active, parallel, settings
+from fastnn.fnn cimport (
+    FNN_F32, FNN_F64, FNN_N_ACTIVATIONS, FNN_N_LOSSES, FNN_N_UPDATES, FNN_SHUFFLE, fnn_activations, fnn_hyper_fold,
+    fnn_losses, fnn_permutation, fnn_stream, fnn_updates)
+from fastnn.net cimport *
+
+from fastnn.optim import HYPER
+from fastnn.reference import LOSSES
+
+cnp.import_array()
+
+cdef dict ACTIVATION_INDEX = {fnn_activations[i].name.decode(): i for i in range(FNN_N_ACTIVATIONS)}
+cdef dict LOSS_INDEX = {fnn_losses[i].decode(): i for i in range(FNN_N_LOSSES)}
+cdef dict UPDATE_INDEX = {fnn_updates[i].decode(): i for i in range(FNN_N_UPDATES)}
+
+# Multiply-adds: from the first on a call releases the GIL; after the second, some 50 ms, run() looks for signals. A
+# step counts as at least the third, for its fixed cost.
+cdef double RELEASE_WORK = 20e3, SIGNAL_WORK = 2.5e9, STEP_WORK = 100e3
+# A prediction of a few rows finds its room on the stack.
+cdef enum:
+    STACK_BYTES = 16384
+
+
+cdef struct Shuffle:
+    Py_ssize_t *rows
+    uint64_t *scratch
+
+
+cdef class Engine:
+    """Parameters, gradients and passes of one network.
+
+    Parameters
+    ----------
+    spec : NetworkSpec
+
+    Attributes
+    ----------
+    parameters, gradients : ndarray, shape (n_parameters,)
+        Zeros at first; never replaced, so views of them stay valid. A step that fuses gradient and update leaves
+        `gradients` undefined.
+    """
+
+    cdef readonly object spec
+    cdef readonly cnp.ndarray parameters, gradients
+    cdef fnn_net net
+    cdef int real_size
+    cdef Py_ssize_t n_in, n_out
+    cdef bint takes_labels, differentiable, busy
+    # The workspace, and what it was planned for.
+    cdef void *memory
+    cdef void *workspace
+    cdef Py_ssize_t planned_rows
+    cdef int planned_threads
+    # The optimiser state of the last step, and its addresses.
+    cdef object state
+    cdef cnp.ndarray state_hyper, state_slots, state_counter, state_snapshot, state_snapshot_counter
+    cdef fnn_optimizer optimizer
+
+    def __cinit__(self, spec):
+        cdef int i
+        cdef fnn_layer *layer
+        self.spec = spec
+        dtype = np.dtype(spec.dtype)
+        self.net.dtype = FNN_F32 if dtype == np.float32 else FNN_F64
+        self.real_size = dtype.itemsize
+        self.net.n_layers = len(spec.sizes) - 1
+        self.net.layers = <fnn_layer *> calloc(self.net.n_layers, sizeof(fnn_layer))
+        if self.net.layers == NULL:
+            raise MemoryError(f"no room for {self.net.n_layers} layers")
+        self.net.loss = LOSS_INDEX[spec.loss]
+        self.takes_labels = LOSSES[spec.loss].labels
+        # The cross-entropies contain the output's activation.
+        self.net.logits = LOSSES[spec.loss].link != "identity"
+        self.net.l2 = spec.l2
+        self.net.l2_by_rows = spec.l2_form == "mean"
+        self.net.rho, self.net.beta = spec.sparsity or (0.5, 0.0)
+        self.net.seed = spec.seed
+        self.differentiable = True
+        cdef Py_ssize_t offset = 0
+        for i in range(self.net.n_layers):
+            layer = &self.net.layers[i]
+            layer.n_in, layer.n_out = spec.sizes[i], spec.sizes[i + 1]
+            if not (fits(layer.n_in) and fits(layer.n_out)):
+                raise ValueError(f"sizes: wanted layers whose size fits BLAS's integers, got {spec.sizes}")
+            name, alpha = spec.activations[i]
+            layer.activation = ACTIVATION_INDEX[name]
+            layer.alpha = alpha or 0.0
+            layer.keep = spec.keep[i] if i < len(spec.keep) else 1.0
+            layer.w = offset
+            layer.b = offset + layer.n_in * layer.n_out
+            offset = layer.b + layer.n_out
+            if not (fnn_activations[layer.activation].differentiable
+                    or (self.net.logits and i == self.net.n_layers - 1)):
+                self.differentiable = False
+        self.n_in, self.n_out = spec.sizes[0], spec.sizes[self.net.n_layers]
+        self.parameters = np.zeros(offset, dtype)
+        self.gradients = np.zeros(offset, dtype)
+        fnn_net_plan(&self.net, self.real_size, 1, 1)
+
+    def __dealloc__(self):
+        free(self.net.layers)
+        free(self.memory)
+
+    # --- Arguments ----------------------------------------------------------------------------------------------------
+
+    cdef fnn_machine _machine(self) noexcept:
+        cdef fnn_machine machine
+        machine.kernels = active[self.net.dtype]
+        machine.blas = gemm
+        machine.parallel = parallel
+        machine.isa = settings.isa
+        machine.gemm = settings.gemm
+        machine.n_threads = settings.n_threads
+        return machine
+
+    cdef int _prepare(self, Py_ssize_t rows) except -1:
+        """A workspace for batches of `rows`."""
+        if rows > self.planned_rows or settings.n_threads > self.planned_threads:
+            self._plan(max(rows, self.planned_rows), max(settings.n_threads, self.planned_threads))
+        return 0
+
+    cdef int _plan(self, Py_ssize_t rows, int n_threads) except -1:
+        cdef Py_ssize_t size
+        free(self.memory)
+        self.memory = NULL
+        self.planned_rows = 0
+        fnn_net_plan(&self.net, self.real_size, n_threads, rows)
+        size = fnn_net_bytes(&self.net, self.real_size)
+        self.memory = malloc(size + 64)
+        if self.memory == NULL:
+            raise MemoryError(f"no room for a workspace of {size} bytes")
+        self.workspace = <void *> ((<uintptr_t> self.memory + 63) & ~<uintptr_t> 63)
+        self.planned_rows = rows
+        self.planned_threads = n_threads
+        return 0
+
+    cdef cnp.ndarray _inputs(self, object X):
+        return matrix("X", X, self.parameters, ANY, self.n_in)
+
+    cdef fnn_batch _batch(self, cnp.ndarray x, object target, object weight, list keep) except *:
+        """Checked pointers; `keep` holds the arrays that they point into."""
+        cdef fnn_batch batch
+        cdef Py_ssize_t n = PyArray_DIM(x, 0)
+        cdef cnp.ndarray labels = None, rows = None, weights = None
+        if n == 0:
+            raise ValueError(f"X: wanted at least one row, got shape {(<object> x).shape}")
+        if self.takes_labels:
+            labels = label_array("target", target, n, self.n_out)
+        if labels is None:
+            rows = matrix("target", target, self.parameters, n, self.n_out)
+        if weight is not None:
+            weights = vector("weight", weight, self.parameters, n)
+        keep[:] = [x, labels, rows, weights]
+        batch.x = PyArray_DATA(x)
+        batch.rows = NULL
+        batch.target = data(rows)
+        batch.labels = <Py_ssize_t *> data(labels)
+        batch.weight = data(weights)
+        batch.n = n
+        return batch
+
+    cdef int _enter(self) except -1:
+        """One call at a time may use the workspace."""
+        if self.busy:
+            raise RuntimeError("this network is being trained or evaluated by another thread; use one network a thread")
+        self.busy = True
+        return 0
+
+    cdef int _require_gradient(self) except -1:
+        if not self.differentiable:
+            raise ValueError("activation: wanted ones that have a gradient, got 'step'")
+        return 0
+
+    cdef int _load(self, object state) except -1:
+        """Take over an optimiser's hyperparameters; its arrays are looked up when it is another than last time."""
+        cdef double *h
+        if state is not self.state:
+            self.state = None
+            self.state_hyper = state.hyper
+            self.state_slots = state.slots
+            self.state_counter = state.counter
+            self.state_snapshot = state.snapshot
+            self.state_snapshot_counter = state.snapshot_counter
+            self.optimizer.update = UPDATE_INDEX[state.kind]
+            self.optimizer.slots = PyArray_DATA(self.state_slots)
+            if (<object> self.state_slots).size != state.slots.shape[0] * (<object> self.parameters).size:
+                raise ValueError("state: belongs to a network of another size")
+            self.state = state
+        h = <double *> PyArray_DATA(self.state_hyper)
+        self.optimizer.hyper.lr = h[0]
+        self.optimizer.hyper.beta1 = h[1]
+        self.optimizer.hyper.beta2 = h[2]
+        self.optimizer.hyper.epsilon = h[3]
+        self.optimizer.hyper.weight_decay = h[4]
+        self.optimizer.clip = h[5]
+        return 0
+
+    # --- Prediction ---------------------------------------------------------------------------------------------------
+
+    def predict(self, X, out=None):
+        """The outputs (B, O) for X (B, I), or (O,) for (I,); written into ``out`` where given."""
+        cdef cnp.ndarray x, y
+        cdef Py_ssize_t n = 1
+        cdef bint single = is_real(X) and PyArray_NDIM(<cnp.ndarray> X) == 1
+        if single:
+            x = vector("X", X, self.parameters, self.n_in)
+            y = new_vector(self.parameters, self.n_out) if out is None else vector(
+                "out", out, self.parameters, self.n_out)
+        else:
+            x = self._inputs(X)
+            n = PyArray_DIM(x, 0)
+            y = new_matrix(self.parameters, n, self.n_out) if out is None else matrix(
+                "out", out, self.parameters, n, self.n_out)
+        if out is not None:
+            writable("out", y)
+            apart("out", y, "X", x)
+            apart("out", y, "parameters", self.parameters)
+        cdef fnn_machine machine = self._machine()
+        cdef Py_ssize_t size = fnn_predict_scratch(&self.net, &machine, n) * self.real_size
+        cdef char[STACK_BYTES] small
+        cdef void *scratch = small if size <= STACK_BYTES else malloc(size)
+        if scratch == NULL:
+            raise MemoryError(f"no room for {size} bytes of intermediate outputs")
+        cdef void *parameters = PyArray_DATA(self.parameters)
+        cdef void *source = PyArray_DATA(x)
+        cdef void *to = PyArray_DATA(y)
+        if <double> n * self.net.n_parameters < RELEASE_WORK:
+            fnn_predict(&self.net, &machine, parameters, source, n, to, NULL, scratch)
+        else:
+            with nogil:
+                fnn_predict(&self.net, &machine, parameters, source, n, to, NULL, scratch)
+        if scratch != <void *> small:
+            free(scratch)
+        return y if out is None else out
+
+    def activations(self, X):
+        """Every layer's output (B, n), without dropout."""
+        cdef cnp.ndarray x = self._inputs(X)
+        cdef Py_ssize_t n = PyArray_DIM(x, 0)
+        cdef fnn_machine machine = self._machine()
+        cdef list arrays = [
+            new_matrix(self.parameters, n, self.net.layers[layer].n_out) for layer in range(self.net.n_layers)]
+        cdef void **outputs = <void **> malloc(self.net.n_layers * sizeof(void *))
+        if outputs == NULL:
+            raise MemoryError("no room for the layers' outputs")
+        for i in range(self.net.n_layers):
+            outputs[i] = PyArray_DATA(<cnp.ndarray> arrays[i])
+        # Without the workspace, whose gather buffer is not needed: the rows come in order.
+        with nogil:
+            fnn_predict(&self.net, &machine, PyArray_DATA(self.parameters), PyArray_DATA(x), n, NULL, outputs, NULL)
+        free(outputs)
+        return arrays
+
+    def input_gradient(self, X, dY, out=None):
+        """dX (B, I), the vector–Jacobian product of the outputs with dY (B, O), without dropout."""
+        cdef cnp.ndarray x = self._inputs(X)
+        cdef Py_ssize_t n = PyArray_DIM(x, 0)
+        cdef cnp.ndarray dy = matrix("dY", dY, self.parameters, n, self.n_out)
+        cdef cnp.ndarray dx = new_matrix(x, n, self.n_in) if out is None else matrix("out", out, x, n, self.n_in)
+        for i in range(self.net.n_layers):
+            if not fnn_activations[self.net.layers[i].activation].differentiable:
+                raise ValueError("activation: wanted ones that have a gradient, got 'step'")
+        if out is not None:
+            writable("out", dx)
+            apart("out", dx, "X", x)
+            apart("out", dx, "dY", dy)
+            apart("out", dx, "parameters", self.parameters)
+        cdef fnn_machine machine = self._machine()
+        cdef cnp.ndarray transposed = new_matrix(x, self.net.layers[0].n_out, self.n_in)
+        self._enter()
+        try:
+            self._prepare(n)
+            with nogil:
+                fnn_input_gradient(&self.net, &machine, PyArray_DATA(self.parameters), PyArray_DATA(x),
+                                   PyArray_DATA(dy), n, PyArray_DATA(dx), PyArray_DATA(transposed), self.workspace)
+        finally:
+            self.busy = False
+        return dx if out is None else out
+
+    # --- Cost and gradient --------------------------------------------------------------------------------------------
+
+    cdef double _cost(self, object X, object target, object weight, object step, void *gradients) except? -1:
+        cdef list keep = []
+        cdef fnn_batch batch = self._batch(self._inputs(X), target, weight, keep)
+        cdef int64_t masks = FNN_NO_DROPOUT if step is None else <int64_t> (step & 0xFFFFFFFF)
+        cdef fnn_machine machine = self._machine()
+        cdef double cost
+        self._enter()
+        try:
+            self._prepare(batch.n)
+            with nogil:
+                if gradients != NULL:
+                    fnn_refresh(&self.net, &machine, PyArray_DATA(self.parameters), self.workspace)
+                cost = fnn_step(&self.net, &machine, PyArray_DATA(self.parameters), gradients, NULL, &batch, masks,
+                                self.workspace)
+        finally:
+            self.busy = False
+        return cost
+
+    def loss(self, X, target, weight, step=None):
+        """The cost; with the dropout masks of ``step`` where it is given."""
+        return self._cost(X, target, weight, step, NULL)
+
+    def loss_and_gradients(self, X, target, weight, step=None):
+        """The cost, and its gradient in ``gradients``."""
+        self._require_gradient()
+        return self._cost(X, target, weight, step, PyArray_DATA(self.gradients))
+
+    # --- Training -----------------------------------------------------------------------------------------------------
+
+    cdef double _step(self, const fnn_machine *machine, const fnn_batch *batch) noexcept nogil:
+        """One update; the counter goes on where the cost is finite."""
+        cdef int64_t *t = <int64_t *> PyArray_DATA(self.state_counter)
+        fnn_hyper_fold(&self.optimizer.hyper, t[0] + 1)
+        cdef double cost = fnn_step(
+            &self.net, machine, PyArray_DATA(self.parameters), PyArray_DATA(self.gradients), &self.optimizer, batch,
+            t[0], self.workspace)
+        if isfinite(cost):
+            t[0] += 1
+        return cost
+
+    def train_step(self, X, target, weight, state):
+        """One update; returns the cost before it. Where that is not finite nothing is updated."""
+        cdef list keep = []
+        cdef fnn_batch batch = self._batch(self._inputs(X), target, weight, keep)
+        cdef fnn_machine machine = self._machine()
+        cdef double cost
+        self._require_gradient()
+        self._enter()
+        try:
+            self._load(state)
+            self._prepare(batch.n)
+            with nogil:
+                fnn_refresh(&self.net, &machine, PyArray_DATA(self.parameters), self.workspace)
+                cost = self._step(&machine, &batch)
+        finally:
+            self.busy = False
+        return cost
+
+    def run(self, X, target, weight, state, Py_ssize_t batch_size, bint shuffle, int64_t epoch, Py_ssize_t batch,
+            double[::1] lr, double[::1] losses, bint snapshot):
+        """Do ``len(losses)`` steps from batch number ``batch`` of epoch number ``epoch`` on, over into later epochs.
+
+        Writes each step's loss. Returns the number of steps done: fewer where the next step's loss, or the parameters
+        at the end of an epoch, are not finite; its loss is written too. With ``snapshot`` the state is saved behind
+        each epoch. Signals are looked for about every 50 ms.
+        """
+        cdef list keep = []
+        cdef fnn_batch all_rows = self._batch(self._inputs(X), target, weight, keep)
+        cdef fnn_machine machine = self._machine()
+        cdef Shuffle order
+        cdef Py_ssize_t done
+        if batch_size < 1:
+            raise ValueError(f"batch_size: wanted at least 1, got {batch_size}")
+        if lr.shape[0] != losses.shape[0]:
+            raise ValueError(f"lr: wanted one rate for each of {losses.shape[0]} steps, got {lr.shape[0]}")
+        if losses.shape[0] == 0:
+            return 0
+        self._require_gradient()
+        order.rows = NULL
+        order.scratch = NULL
+        self._enter()
+        try:
+            self._load(state)
+            self._prepare(min(batch_size, all_rows.n))
+            if shuffle:
+                order.rows = <Py_ssize_t *> malloc(all_rows.n * sizeof(Py_ssize_t))
+                order.scratch = <uint64_t *> malloc(2 * (all_rows.n + 1) * sizeof(uint64_t))
+                if order.rows == NULL or order.scratch == NULL:
+                    raise MemoryError(f"no room to shuffle {all_rows.n} rows")
+            with nogil:
+                done = self._run(&machine, &all_rows, order, batch_size, epoch, batch, &lr[0], &losses[0],
+                                 losses.shape[0], snapshot)
+            state.hyper[HYPER["lr"]] = self.optimizer.hyper.lr
+        finally:
+            self.busy = False
+            free(order.rows)
+            free(order.scratch)
+        return done
+
+    cdef Py_ssize_t _run(
+        self, const fnn_machine *machine, const fnn_batch *all_rows, Shuffle order, Py_ssize_t batch_size,
+        int64_t epoch, Py_ssize_t number, const double *lr, double *losses, Py_ssize_t n_steps, bint snapshot
+    ) except -1 nogil:
+        cdef Py_ssize_t n = all_rows.n, n_batches = (n + batch_size - 1) // batch_size, start, done = 0
+        cdef double work = 0, row_work = 3.0 * self.net.n_parameters
+        cdef fnn_batch batch
+        cdef bint new_epoch = True
+        fnn_refresh(&self.net, machine, PyArray_DATA(self.parameters), self.workspace)
+        while done < n_steps:
+            if new_epoch and order.rows != NULL:
+                self._shuffle(order, n, epoch)
+            new_epoch = False
+            start = number * batch_size
+            batch = self._slice(all_rows, order.rows, start, min(batch_size, n - start))
+            self.optimizer.hyper.lr = lr[done]
+            losses[done] = self._step(machine, &batch)
+            if not isfinite(losses[done]):
+                break
+            number += 1
+            if number == n_batches:
+                if not self._end_epoch(machine, snapshot):
+                    break
+                number = 0
+                epoch += 1
+                new_epoch = True
+            done += 1
+            work += max(batch.n * row_work, STEP_WORK)
+            if work > SIGNAL_WORK:
+                work = 0
+                with gil:
+                    PyErr_CheckSignals()
+        return done
+
+    cdef void _shuffle(self, Shuffle order, Py_ssize_t n, int64_t epoch) noexcept nogil:
+        cdef fnn_stream stream
+        stream.seed = self.net.seed
+        stream.layer = <uint32_t> FNN_SHUFFLE
+        stream.step = <uint32_t> epoch
+        fnn_permutation(active[self.net.dtype], &stream, n, order.rows, order.scratch)
+
+    cdef fnn_batch _slice(
+        self, const fnn_batch *all_rows, const Py_ssize_t *rows, Py_ssize_t start, Py_ssize_t n
+    ) noexcept nogil:
+        """The batch of n rows from `start` on: through the shuffled order, or by moving the pointers."""
+        cdef fnn_batch batch = all_rows[0]
+        batch.n = n
+        if rows != NULL:
+            batch.rows = rows + start
+            return batch
+        batch.x = <char *> batch.x + start * self.n_in * self.real_size
+        if batch.target != NULL:
+            batch.target = <char *> batch.target + start * self.n_out * self.real_size
+        if batch.labels != NULL:
+            batch.labels += start
+        if batch.weight != NULL:
+            batch.weight = <char *> batch.weight + start * self.real_size
+        return batch
+
+    cdef bint _end_epoch(self, const fnn_machine *machine, bint snapshot) noexcept nogil:
+        """Whether the parameters are finite; if so they and the optimiser's state are kept where asked for."""
+        cdef int finite
+        cdef Py_ssize_t size = self.net.n_parameters * self.real_size
+        cdef char *to = <char *> PyArray_DATA(self.state_snapshot)
+        machine.kernels.all_finite(&finite, PyArray_DATA(self.parameters), self.net.n_parameters)
+        if finite and snapshot:
+            memcpy(to, PyArray_DATA(self.parameters), size)
+            memcpy(to + size, PyArray_DATA(self.state_slots), size * PyArray_DIM(self.state_slots, 0))
+            (<int64_t *> PyArray_DATA(self.state_snapshot_counter))[0] = (
+                <int64_t *> PyArray_DATA(self.state_counter))[0]
+        return finite

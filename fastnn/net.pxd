@@ -1,0 +1,68 @@
+# Declarations of src_c/net.h, for engine.pyx.
+
+from libc.stdint cimport int64_t, uint64_t
+
+from fastnn.fnn cimport fnn_gemm_fn, fnn_hyper, fnn_kernels, fnn_parallel_fn
+
+
+cdef extern from "net.h" nogil:
+    ctypedef struct fnn_layer:
+        Py_ssize_t n_in
+        Py_ssize_t n_out
+        Py_ssize_t w
+        Py_ssize_t b
+        int activation
+        double alpha
+        double keep
+
+    ctypedef struct fnn_net:
+        int dtype
+        int n_layers
+        int loss
+        int logits
+        int l2_by_rows
+        double l2
+        double rho
+        double beta
+        uint64_t seed
+        fnn_layer *layers
+        Py_ssize_t n_parameters
+        Py_ssize_t widest
+        Py_ssize_t chunk
+        Py_ssize_t block
+
+    ctypedef struct fnn_machine:
+        const fnn_kernels *kernels
+        fnn_gemm_fn blas
+        fnn_parallel_fn parallel
+        int isa
+        int gemm
+        int n_threads
+
+    ctypedef struct fnn_batch:
+        const void *x
+        const Py_ssize_t *rows
+        const void *target
+        const Py_ssize_t *labels
+        const void *weight
+        Py_ssize_t n
+
+    ctypedef struct fnn_optimizer:
+        int update
+        fnn_hyper hyper
+        double clip
+        void *slots
+
+    enum:
+        FNN_NO_DROPOUT
+
+    void fnn_net_plan(fnn_net *net, int real_size, int n_threads, Py_ssize_t n)
+    Py_ssize_t fnn_net_bytes(const fnn_net *net, int real_size)
+    Py_ssize_t fnn_predict_scratch(const fnn_net *net, const fnn_machine *machine, Py_ssize_t n)
+    void fnn_predict(const fnn_net *net, const fnn_machine *machine, const void *parameters, const void *x,
+                     Py_ssize_t n, void *out, void **outputs, void *scratch)
+    double fnn_step(const fnn_net *net, const fnn_machine *machine, void *parameters, void *gradients,
+                    const fnn_optimizer *optimizer, const fnn_batch *batch, int64_t dropout_step, void *workspace)
+    void fnn_refresh(const fnn_net *net, const fnn_machine *machine, const void *parameters, void *workspace)
+    void fnn_input_gradient(const fnn_net *net, const fnn_machine *machine, const void *parameters, const void *x,
+                            const void *dy, Py_ssize_t n, void *dx, void *wt0, void *workspace)

@@ -1,0 +1,380 @@
+"""The optimisers: what to do with a gradient. Light descriptions; what they remember is kept for each network.
+
+The formulas are the ``<kind>_update`` functions of `fastnn.reference`. Below, g is the gradient of the whole cost,
+including L2 (`fastnn.MLP`, ``l2``), after clipping; p the parameters; lr the learning rate.
+"""
+
+import math
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn.reference import UPDATES
+from fastnn.schedules import Rates, Schedule, learning_rates
+
+if TYPE_CHECKING:
+    from fastnn._network import Network
+
+# Where each hyperparameter of an update stands in OptimizerState.hyper; an engine reads it by position.
+HYPER = {"lr": 0, "momentum": 1, "beta": 1, "beta1": 1, "beta2": 2, "epsilon": 3, "weight_decay": 4, "clip": 5}
+
+
+class OptimizerState:
+    """What an optimiser remembers about one network; both engines read and write it.
+
+    Attributes
+    ----------
+    kind : str
+        Name of the update without "_update".
+    hyper : ndarray of float64, shape (6,)
+        lr, beta1 (or the one decay), beta2, epsilon, weight decay, clip norm (0: no clipping).
+    slots : ndarray, shape (n_slots, n_parameters)
+        The running means, zeros at the start.
+    counter : ndarray of int64, shape (1,)
+        Updates made so far, also as ``t``.
+    snapshot, snapshot_counter : ndarray
+        Parameters and slots in one vector, and t, as they were at the end of the last finite epoch.
+    epoch : int
+        Epochs that `MLP.fit` finished with it: numbers the shuffles.
+    """
+
+    __slots__ = ("counter", "epoch", "hyper", "kind", "slots", "snapshot", "snapshot_counter")
+
+    def __init__(self, kind: str, hyper: npt.NDArray[np.float64], n_parameters: int, dtype: str) -> None:
+        n_slots = len(UPDATES[kind].slots)
+        self.kind = kind
+        self.hyper = hyper
+        self.slots = np.zeros((n_slots, n_parameters), dtype)
+        self.counter = np.zeros(1, np.int64)
+        # Not filled before a fit does so: until then it takes no memory.
+        self.snapshot = np.empty((1 + n_slots) * n_parameters, dtype)
+        self.snapshot_counter = np.zeros(1, np.int64)
+        self.epoch = 0
+
+    @property
+    def t(self) -> int:
+        """Updates made so far."""
+        return int(self.counter[0])
+
+    @t.setter
+    def t(self, value: int) -> None:
+        self.counter[0] = value
+
+    def save(self, parameters: npt.NDArray[Any]) -> None:
+        """Write the snapshot."""
+        n = parameters.size
+        self.snapshot[:n] = parameters
+        self.snapshot[n:] = self.slots.reshape(-1)
+        self.snapshot_counter[0] = self.counter[0]
+
+    def restore(self, parameters: npt.NDArray[Any]) -> None:
+        """Take parameters, slots and t back from the snapshot."""
+        n = parameters.size
+        parameters[...] = self.snapshot[:n]
+        self.slots.reshape(-1)[...] = self.snapshot[n:]
+        self.counter[0] = self.snapshot_counter[0]
+
+    def reset(self) -> None:
+        """Forget everything, in place."""
+        self.slots[...] = 0
+        self.counter[0] = 0
+        self.epoch = 0
+
+
+class Optimizer:
+    """Base of all optimisers: a learning rate or schedule, clipping, and the state kept for each network.
+
+    Using one optimiser again for the same network goes on where it stopped: running means, step number (so also the
+    schedule and the dropout masks) and epoch number (so also the shuffles). `reset` forgets. Different networks do not
+    disturb each other. A copied or pickled optimiser keeps its settings and starts afresh.
+
+    Parameters
+    ----------
+    lr : float or callable
+        Learning rate >= 0, or a schedule: a function of the step number (`fastnn.schedules`). ``optimizer.lr`` may be
+        set at any time.
+    clip_norm : float, optional
+        Where the Euclidean norm of the whole gradient exceeds it, the gradient is scaled down to it.
+
+    Raises
+    ------
+    ValueError
+        A hyperparameter out of its range.
+    """
+
+    kind: str
+
+    def __init__(self, lr: float | Schedule, *, clip_norm: float | None = None, **hyper: float) -> None:
+        self._states: WeakKeyDictionary[Network, OptimizerState] = WeakKeyDictionary()
+        self._hyper = hyper
+        for name, value in hyper.items():
+            _check(name, value)
+        if clip_norm is not None and not (math.isfinite(clip_norm) and clip_norm > 0.0):
+            raise ValueError(f"clip_norm: wanted a finite number > 0 or None, got {clip_norm}")
+        self.clip_norm = clip_norm
+        self.lr = lr
+
+    @property
+    def lr(self) -> float | Schedule:
+        """The learning rate or schedule."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float | Schedule) -> None:
+        if not callable(value):
+            _check("lr", value)
+            value = float(value)
+            for state in self._states.values():
+                state.hyper[HYPER["lr"]] = value
+        self._lr = value
+        self.schedule: Schedule | None = value if callable(value) else None
+
+    def learning_rates(self, first: int, count: int) -> Rates:
+        """The rates of ``count`` steps from step number ``first`` on."""
+        return learning_rates(self._lr, first, count)
+
+    def state(self, net: "Network") -> OptimizerState:
+        """What this optimiser remembers about ``net``; made when it is first asked for."""
+        state = self._states.get(net)
+        if state is None:
+            state = OptimizerState(self.kind, self._hyper_vector(), net.spec.n_parameters, net.spec.dtype)
+            self._states[net] = state
+        return state
+
+    def reset(self, net: "Network | None" = None) -> None:
+        """Forget what was remembered about ``net``, or about every network."""
+        for one, state in list(self._states.items()):
+            if net is None or one is net:
+                state.reset()
+
+    def _hyper_vector(self) -> npt.NDArray[np.float64]:
+        vector = np.zeros(6)
+        vector[HYPER["lr"]] = learning_rates(self._lr, 0, 1)[0]
+        vector[HYPER["clip"]] = self.clip_norm or 0.0
+        for name, value in self._hyper.items():
+            vector[HYPER[name]] = value
+        return vector
+
+    def __getattr__(self, name: str) -> float:
+        try:
+            return float(self.__dict__["_hyper"][name])
+        except KeyError:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}") from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Silently ignored otherwise: the states already hold the numbers they were made with.
+        if name in self.__dict__.get("_hyper", ()) or (name == "clip_norm" and "_lr" in self.__dict__):
+            raise AttributeError(f"{name}: only lr can be changed, make another {type(self).__name__}")
+        super().__setattr__(name, value)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_states": None}
+
+    def __setstate__(self, values: dict[str, Any]) -> None:
+        self.__dict__.update(values, _states=WeakKeyDictionary())
+
+    def __repr__(self) -> str:
+        shown = {"lr": self._lr, **self._hyper}
+        if self.clip_norm is not None:
+            shown["clip_norm"] = self.clip_norm
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in shown.items())})"
+
+
+class SGD(Optimizer):
+    """Gradient descent, plain or with momentum.
+
+    Without momentum ``p −= lr·g``. With it ``v = momentum·v − lr·g`` and ``p += v``; with ``nesterov=True``
+    ``p += momentum·v − lr·g`` instead (Sutskever and others, ICML 2013, in the form that evaluates g at p).
+
+    Parameters
+    ----------
+    lr : float or schedule, default 0.01
+    momentum : float in [0, 1), default 0
+    nesterov : bool, default False
+        Wants momentum > 0.
+    clip_norm : float, optional
+
+    Notes
+    -----
+    PyTorch's ``SGD(momentum=…)`` keeps ``v / −lr``: the same steps as long as the rate does not change.
+
+    Examples
+    --------
+    >>> SGD(0.1, momentum=0.9, nesterov=True)
+    SGD(lr=0.1, momentum=0.9, nesterov=True)
+    """
+
+    def __init__(
+        self,
+        lr: float | Schedule = 0.01,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        *,
+        clip_norm: float | None = None,
+    ) -> None:
+        _check("momentum", momentum)
+        if nesterov and momentum == 0.0:
+            raise ValueError("nesterov: wanted momentum > 0 with it, got 0")
+        self.kind = ("nesterov" if nesterov else "momentum") if momentum else "sgd"
+        self.nesterov = bool(nesterov)
+        super().__init__(lr, clip_norm=clip_norm, **({"momentum": momentum} if momentum else {}))
+
+    def __repr__(self) -> str:
+        return super().__repr__()[:-1] + (", nesterov=True)" if self.nesterov else ")")
+
+
+class Momentum(Optimizer):
+    """Momentum in the averaged form: ``v = beta·v + (1 − beta)·g``, ``p −= lr·v``.
+
+    The classical form, which does not weigh g by 1 − beta, is `SGD` with ``momentum``.
+
+    Parameters
+    ----------
+    lr : float or schedule, default 0.01
+    beta : float in [0, 1), default 0.9
+    clip_norm : float, optional
+
+    Examples
+    --------
+    >>> Momentum(0.1)
+    Momentum(lr=0.1, beta=0.9)
+    """
+
+    kind = "averaged_momentum"
+
+    def __init__(self, lr: float | Schedule = 0.01, beta: float = 0.9, *, clip_norm: float | None = None) -> None:
+        super().__init__(lr, clip_norm=clip_norm, beta=beta)
+
+
+class RMSprop(Optimizer):
+    """``s = beta·s + (1 − beta)·g²``, ``p −= lr·g / (√s + epsilon)`` (G. Hinton, Coursera lecture 6e, 2012).
+
+    Parameters
+    ----------
+    lr : float or schedule, default 0.001
+    beta : float in [0, 1), default 0.9
+    epsilon : float > 0, default 1e-8
+    clip_norm : float, optional
+
+    Examples
+    --------
+    >>> RMSprop().beta
+    0.9
+    """
+
+    kind = "rmsprop"
+
+    def __init__(
+        self,
+        lr: float | Schedule = 1e-3,
+        beta: float = 0.9,
+        epsilon: float = 1e-8,
+        *,
+        clip_norm: float | None = None,
+    ) -> None:
+        super().__init__(lr, clip_norm=clip_norm, beta=beta, epsilon=epsilon)
+
+
+class Adagrad(Optimizer):
+    """``s += g²``, ``p −= lr·g / (√s + epsilon)`` (J. Duchi, E. Hazan and Y. Singer, JMLR 12, 2011).
+
+    Parameters
+    ----------
+    lr : float or schedule, default 0.01
+    epsilon : float > 0, default 1e-10
+    clip_norm : float, optional
+
+    Examples
+    --------
+    >>> Adagrad(clip_norm=5.0)
+    Adagrad(lr=0.01, epsilon=1e-10, clip_norm=5.0)
+    """
+
+    kind = "adagrad"
+
+    def __init__(self, lr: float | Schedule = 0.01, epsilon: float = 1e-10, *, clip_norm: float | None = None) -> None:
+        super().__init__(lr, clip_norm=clip_norm, epsilon=epsilon)
+
+
+class Adam(Optimizer):
+    """Adam with bias correction (D. Kingma and J. Ba, ICLR 2015).
+
+    ``m = beta1·m + (1 − beta1)·g``, ``v = beta2·v + (1 − beta2)·g²``, and at the t-th step
+    ``p −= lr·m̂ / (√v̂ + epsilon)`` with ``m̂ = m / (1 − beta1ᵗ)``, ``v̂ = v / (1 − beta2ᵗ)``.
+
+    Parameters
+    ----------
+    lr : float or schedule, default 0.001
+    beta1, beta2 : float in [0, 1), default 0.9 and 0.999
+    epsilon : float > 0, default 1e-8
+    clip_norm : float, optional
+
+    Examples
+    --------
+    >>> Adam(1e-3)
+    Adam(lr=0.001, beta1=0.9, beta2=0.999, epsilon=1e-08)
+    """
+
+    kind = "adam"
+
+    def __init__(
+        self,
+        lr: float | Schedule = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        *,
+        clip_norm: float | None = None,
+    ) -> None:
+        super().__init__(lr, clip_norm=clip_norm, beta1=beta1, beta2=beta2, epsilon=epsilon)
+
+
+class AdamW(Optimizer):
+    """`Adam` behind a decay that does not pass through the running means: ``p *= 1 − lr·weight_decay`` first.
+
+    As in PyTorch, ``weight_decay`` acts on every parameter, biases included; ``l2`` of the network on weights only.
+    Source: I. Loshchilov and F. Hutter, *Decoupled Weight Decay Regularization*, ICLR 2019.
+
+    Parameters
+    ----------
+    lr : float or schedule, default 0.001
+    beta1, beta2 : float in [0, 1), default 0.9 and 0.999
+    epsilon : float > 0, default 1e-8
+    weight_decay : float >= 0, default 0.01
+    clip_norm : float, optional
+
+    Examples
+    --------
+    >>> AdamW(1e-3, weight_decay=0.1).weight_decay
+    0.1
+    """
+
+    kind = "adamw"
+
+    def __init__(
+        self,
+        lr: float | Schedule = 1e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        epsilon: float = 1e-8,
+        weight_decay: float = 0.01,
+        *,
+        clip_norm: float | None = None,
+    ) -> None:
+        super().__init__(lr, clip_norm=clip_norm, beta1=beta1, beta2=beta2, epsilon=epsilon, weight_decay=weight_decay)
+
+
+def _check(name: str, value: Any) -> None:
+    """Refuse a hyperparameter that is no number or out of its range."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
+        raise TypeError(f"{name}: wanted a number{' or a schedule' if name == 'lr' else ''}, got {value!r}")
+    if name == "epsilon":
+        good, wanted = 0.0 < value < math.inf, "a finite number > 0"
+    elif name in ("lr", "weight_decay"):
+        good, wanted = 0.0 <= value < math.inf, "a finite number >= 0"
+    else:
+        good, wanted = 0.0 <= value < 1.0, "a number in [0, 1)"
+    if not good:
+        raise ValueError(f"{name}: wanted {wanted}, got {value}")

@@ -1,0 +1,170 @@
+"""Learning rates that change with the step number: pass one as ``lr`` of any optimiser.
+
+A schedule is a function of the step number, 0 for the first update, that returns the learning rate; it takes an array
+of step numbers and returns an array, so that a whole epoch's rates are one call. Your own function will do, also one
+that takes one number only. Step numbers go on where an optimiser is used for a second fit of the same network.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Schedule = Callable[[Any], Any]
+Rates = npt.NDArray[np.float64]
+
+
+def _positive(name: str, value: float, *, zero: bool = False) -> float:
+    number = float(value)
+    if not math.isfinite(number) or number < 0.0 or (number == 0.0 and not zero):
+        raise ValueError(f"{name}: wanted a finite number {'>=' if zero else '>'} 0, got {value}")
+    return number
+
+
+def _steps(step: npt.ArrayLike) -> Rates:
+    return np.asarray(step, dtype=np.float64)
+
+
+def constant(lr: float) -> Schedule:
+    """The same rate at every step.
+
+    Examples
+    --------
+    >>> float(constant(0.1)(1000))
+    0.1
+    """
+    _positive("lr", lr, zero=True)
+    return lambda step: np.full_like(_steps(step), lr)
+
+
+def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
+    """``lr · factor^⌊step / every⌋``: a smaller rate after each ``every`` steps.
+
+    Examples
+    --------
+    >>> np.round(step_decay(1.0, every=100)([0, 99, 100, 200]), 6)
+    array([1.  , 1.  , 0.1 , 0.01])
+    """
+    _positive("lr", lr, zero=True), _positive("every", every), _positive("factor", factor)
+    return lambda step: lr * factor ** np.floor(_steps(step) / every)
+
+
+def exponential(lr: float, decay: float) -> Schedule:
+    """``lr · decay^step``.
+
+    Examples
+    --------
+    >>> exponential(1.0, 0.5)([0, 1, 2])
+    array([1.  , 0.5 , 0.25])
+    """
+    _positive("lr", lr, zero=True), _positive("decay", decay)
+    return lambda step: lr * decay ** _steps(step)
+
+
+def inverse_scaling(lr: float, power: float = 0.5) -> Schedule:
+    """``lr / (step + 1)^power``, scikit-learn's "invscaling".
+
+    Examples
+    --------
+    >>> inverse_scaling(1.0)([0, 3])
+    array([1. , 0.5])
+    """
+    _positive("lr", lr, zero=True), _positive("power", power, zero=True)
+    return lambda step: lr / (_steps(step) + 1.0) ** power
+
+
+def inverse_time(lr: float, decay: float) -> Schedule:
+    """``lr / (1 + decay · step)``.
+
+    Examples
+    --------
+    >>> inverse_time(1.0, 0.01)([0, 100])
+    array([1. , 0.5])
+    """
+    _positive("lr", lr, zero=True), _positive("decay", decay, zero=True)
+    return lambda step: lr / (1.0 + decay * _steps(step))
+
+
+def cosine(lr: float, steps: int, final: float = 0.0) -> Schedule:
+    """Half a cosine from ``lr`` down to ``final`` over ``steps`` steps, then ``final``.
+
+    Source: I. Loshchilov and F. Hutter, *SGDR: Stochastic Gradient Descent with Warm Restarts*, ICLR 2017, one period.
+
+    Examples
+    --------
+    >>> np.round(cosine(1.0, steps=100)([0, 50, 100, 500]), 6)
+    array([1. , 0.5, 0. , 0. ])
+    """
+    _positive("lr", lr, zero=True), _positive("steps", steps), _positive("final", final, zero=True)
+    return lambda step: final + (lr - final) * 0.5 * (1.0 + np.cos(np.pi * np.minimum(_steps(step) / steps, 1.0)))
+
+
+def warmup(schedule: float | Schedule, steps: int) -> Schedule:
+    """A straight rise over the first ``steps`` steps, then ``schedule``, which starts counting at 0 behind the rise.
+
+    Step k < steps has (k + 1) / steps of the rate that ``schedule`` begins with.
+
+    Examples
+    --------
+    >>> warmup(1.0, steps=4)([0, 1, 3, 4])
+    array([0.25, 0.5 , 1.  , 1.  ])
+    """
+    _positive("steps", steps)
+    after = schedule if callable(schedule) else constant(schedule)
+
+    def rate(step: npt.ArrayLike) -> Rates:
+        at = _steps(step)
+        return np.minimum((at + 1.0) / steps, 1.0) * _evaluate(after, np.maximum(at - steps, 0.0))
+
+    return rate
+
+
+def piecewise(boundaries: Sequence[int], rates: Sequence[float]) -> Schedule:
+    """``rates[0]`` up to step ``boundaries[0]``, ``rates[1]`` from there on, and so on; one rate more than boundaries.
+
+    Examples
+    --------
+    >>> piecewise([100, 200], [1.0, 0.1, 0.01])([0, 99, 100, 200])
+    array([1.  , 1.  , 0.1 , 0.01])
+    """
+    edges, values = np.asarray(boundaries, dtype=np.float64), np.asarray(rates, dtype=np.float64)
+    if edges.ndim != 1 or values.shape != (len(edges) + 1,):
+        raise ValueError(
+            f"piecewise: wanted one rate more than boundaries, got {values.shape} rates, {edges.shape} boundaries"
+        )
+    if (np.diff(edges) <= 0).any():
+        raise ValueError(f"piecewise: wanted boundaries that increase, got {list(boundaries)}")
+    for value in rates:
+        _positive("rates", value, zero=True)
+    return lambda step: values[np.searchsorted(edges, _steps(step), side="right")]
+
+
+def learning_rates(schedule: float | Schedule, first: int, count: int) -> Rates:
+    """The rates of ``count`` steps from step number ``first`` on, float64, shape (count,).
+
+    Raises
+    ------
+    ValueError
+        The schedule returns another number of rates, or one that is negative or not finite; the message names the step.
+    """
+    if not callable(schedule):
+        return np.full(count, schedule, dtype=np.float64)
+    rates = _evaluate(schedule, np.arange(first, first + count))
+    if rates.shape != (count,):
+        raise ValueError(f"learning-rate schedule: wanted {count} rates for {count} steps, got shape {rates.shape}")
+    good = np.isfinite(rates) & (rates >= 0.0)
+    if not good.all():
+        bad = int(np.argmin(good))
+        raise ValueError(f"learning-rate schedule: wanted a finite rate >= 0, got {rates[bad]} at step {first + bad}")
+    return np.ascontiguousarray(rates)
+
+
+def _evaluate(schedule: Schedule, steps: npt.NDArray[Any]) -> Rates:
+    """The schedule at an array of steps, one step at a time where it does not take arrays."""
+    try:
+        rates = np.asarray(schedule(steps), dtype=np.float64)
+    except (TypeError, ValueError):  # such as math.cos, or an if over the step
+        return np.array([float(schedule(step)) for step in steps.tolist()], dtype=np.float64)
+    return np.broadcast_to(rates, steps.shape) if rates.ndim == 0 else rates

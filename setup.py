@@ -1,0 +1,92 @@
+"""Build logic only; the metadata is in pyproject.toml.
+
+One static library for each instruction set, compiled from the same sources with other flags, one for each part of the C core
+that knows no instruction set, then the Cython extensions that link them.
+"""
+
+import platform
+from pathlib import Path
+
+import numpy as np
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+# Errors of arithmetic are neither trapped nor reported in errno; everything else of IEEE 754 stays (no -ffast-math: it
+# would also set flush-to-zero for the whole process).
+C_FLAGS = ["-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fvisibility=hidden"]
+IS_X86 = platform.machine().lower() in {"x86_64", "amd64"}
+# Instruction set -> its compiler flags; src_c/isa/<name>.c includes the kernels. `base` is the platform's own.
+ISA_FLAGS = {"base": []}
+if IS_X86:
+    ISA_FLAGS |= {
+        "avx2": ["-mavx2", "-mfma"],
+        "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma", "-mprefer-vector-width=512"],
+    }
+# Parts that know no instruction set -> their sources. `pool` has state, so one extension alone may link it.
+PARTS = {
+    "engine": ["plan", "rows", "step"],
+    "info": ["info", "shuffle"],
+    "dispatch": ["dispatch"],
+    "pool": ["pool"],
+}
+# Extension -> libraries, dependants first.
+EXTENSIONS = {
+    "_core": ["dispatch", "pool", *ISA_FLAGS, "info"],
+    "_blas": [],
+    "kernels": ["info"],
+    "engine": ["engine", "info"],
+}
+HEADERS = sorted(str(path) for pattern in ("*.h", "*.def", "kernels/*") for path in Path("src_c").glob(pattern))
+
+
+def library(name, sources, flags):
+    """One entry for setuptools' build_clib, rebuilt when any header changes."""
+    settings = {"sources": sources, "cflags": [*C_FLAGS, *flags], "include_dirs": ["src_c"], "obj_deps": {"": HEADERS}}
+    return f"fnn_{name}", settings
+
+
+def write_blas_int():
+    """SciPy's BLAS integers: `blas_int` where cython_blas.pxd names it (from 1.18 on, maybe 64-bit), else int."""
+    import scipy.linalg
+
+    declarations = (Path(scipy.linalg.__file__).parent / "cython_blas.pxd").read_text()
+    named = "blas_int" in declarations
+    line = "from scipy.linalg.cython_blas cimport blas_int" if named else "ctypedef int blas_int"
+    Path("fastnn/_blas_int.pxd").write_text(f"# Written by setup.py for the SciPy of this build.\n{line}\n")
+
+
+write_blas_int()
+libraries = [library(name, [f"src_c/isa/{name}.c"], flags) for name, flags in ISA_FLAGS.items()]
+libraries += [library(name, [f"src_c/{source}.c" for source in sources], []) for name, sources in PARTS.items()]
+extensions = [
+    Extension(
+        f"fastnn.{name}",
+        [f"fastnn/{name}.pyx"],
+        include_dirs=["src_c", np.get_include()],
+        extra_compile_args=["-O2", "-fvisibility=hidden", "-Wno-unused-function"],
+        libraries=[f"fnn_{part}" for part in parts],
+        define_macros=[
+            ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
+            ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),
+        ],
+        # The libraries' sources too: a new library must be linked again.
+        depends=HEADERS + sorted(str(path) for path in Path("src_c").glob("**/*.c")),
+    )
+    for name, parts in EXTENSIONS.items()
+]
+
+setup(
+    libraries=libraries,
+    ext_modules=cythonize(
+        extensions,
+        build_dir="build/cython",
+        compiler_directives={
+            "language_level": "3",
+            "boundscheck": False,
+            "wraparound": False,
+            "cdivision": True,
+            "initializedcheck": False,
+            "binding": True,
+        },
+    ),
+)

@@ -1,0 +1,258 @@
+/* Activations. An elementwise one is two functions of a vector:
+
+     <name>_value(z, alpha)     g(z)
+     <name>_slope(y, z, alpha)  g'(z), from the output y = g(z) where that is enough, else from z (its row in fnn_ops.def
+                                then says needs_z)
+
+   from which the row in fnn_ops.def stamps <name>_forward and <name>_backward. softmax, which works on rows, is written
+   out. Formulas, ranges and error bounds: fastnn/reference. Generates <name>_forward, <name>_backward. */
+
+FNN_INLINE vec KERNEL(identity_value)(vec z, vec alpha) {
+    (void)alpha;
+    return z;
+}
+
+FNN_INLINE vec KERNEL(identity_slope)(vec y, vec z, vec alpha) {
+    (void)y, (void)z, (void)alpha;
+    return KERNEL(set1)(C(1.0));
+}
+
+/* 1 / (1 + e^-z), for z < 0 as e^z / (1 + e^z): with exp of a negative argument only, nothing overflows and both tails keep
+   their relative accuracy. factor multiplies the result before it is scaled into the denormals, for silu. */
+FNN_INLINE vec KERNEL(sigmoid_times)(vec z, vec factor) {
+    vec k;
+    const vec m = KERNEL(exp_parts)(KERNEL(negative_abs)(z), KERNEL(set1)(C(-0.0)), &k);
+    const vec denominator = C(1.0) + KERNEL(scale_by_power)(m, k);
+    const ivec negative = z < C(0.0);
+    const vec q = KERNEL(select)(negative, factor * m, factor) / denominator;
+    return KERNEL(scale_by_power)(q, KERNEL(select)(negative, k, KERNEL(set1)(C(0.0))));
+}
+
+FNN_INLINE vec KERNEL(sigmoid_value)(vec z, vec alpha) {
+    (void)alpha;
+    return KERNEL(sigmoid_times)(z, KERNEL(set1)(C(1.0)));
+}
+
+FNN_INLINE vec KERNEL(sigmoid_slope)(vec y, vec z, vec alpha) {
+    (void)z, (void)alpha;
+    return y * (C(1.0) - y);
+}
+
+/* (e^2a - 1) / (e^2a + 1) with a = |z|; 1 to the last bit from a = 20 on. */
+FNN_INLINE vec KERNEL(tanh_value)(vec z, vec alpha) {
+    (void)alpha;
+    const vec m = KERNEL(expm1)(C(2.0) * KERNEL(at_most)(KERNEL(absolute)(z), C(20.0)));
+    return KERNEL(copysign)(m / (m + C(2.0)), z);
+}
+
+FNN_INLINE vec KERNEL(tanh_slope)(vec y, vec z, vec alpha) {
+    (void)z, (void)alpha;
+    return C(1.0) - y * y;
+}
+
+FNN_INLINE vec KERNEL(relu_value)(vec z, vec alpha) {
+    (void)alpha;
+    return KERNEL(at_least)(z, C(0.0));
+}
+
+FNN_INLINE vec KERNEL(relu_slope)(vec y, vec z, vec alpha) {
+    (void)z, (void)alpha;
+    return KERNEL(select)(y > C(0.0), KERNEL(set1)(C(1.0)), KERNEL(set1)(C(0.0)));
+}
+
+FNN_INLINE vec KERNEL(leaky_relu_value)(vec z, vec alpha) { return KERNEL(select)(z > C(0.0), z, alpha * z); }
+
+FNN_INLINE vec KERNEL(leaky_relu_slope)(vec y, vec z, vec alpha) {
+    (void)z;
+    return KERNEL(select)(y > C(0.0), KERNEL(set1)(C(1.0)), alpha);
+}
+
+FNN_INLINE vec KERNEL(elu_value)(vec z, vec alpha) {
+    /* Below -45 the result is -alpha to the last bit. */
+    const vec m = KERNEL(expm1)(KERNEL(at_least)(KERNEL(at_most)(z, C(0.0)), C(-45.0)));
+    return KERNEL(select)(z > C(0.0), z, alpha * m);
+}
+
+FNN_INLINE vec KERNEL(elu_slope)(vec y, vec z, vec alpha) {
+    (void)z;
+    return KERNEL(select)(y > C(0.0), KERNEL(set1)(C(1.0)), y + alpha);
+}
+
+/* log(1 + e^z) = max(z, 0) + log1p(e^-|z|) */
+FNN_INLINE vec KERNEL(softplus_value)(vec z, vec alpha) {
+    (void)alpha;
+    return KERNEL(at_least)(z, C(0.0)) + KERNEL(log1p)(KERNEL(exp)(KERNEL(negative_abs)(z)));
+}
+
+FNN_INLINE vec KERNEL(softplus_slope)(vec y, vec z, vec alpha) {
+    (void)z, (void)alpha;
+    return -KERNEL(expm1)(-KERNEL(at_most)(y, C(45.0)));
+}
+
+/* The normal distribution's tail times factor: factor Phi(-|z|) = result 2^k, as e^(-z^2/2) times a polynomial in
+   t = (|z| - K) / (|z| + K), over |z| + K. The square is taken of the leading bits, exactly, and the remainder goes into the
+   exponential's reduced argument. */
+FNN_INLINE vec KERNEL(normal_tail_times)(vec z, vec factor, vec *exp_m, vec *k) {
+    const vec a = KERNEL(at_most)(KERNEL(absolute)(z), FNN_BITS == 32 ? C(15.0) : C(38.9));
+    const vec high = (vec)((ivec)a & FNN_HIGH_BITS);
+    const vec u = KERNEL(expm1_parts)(C(-0.5) * high * high, C(-0.5) * (a - high) * (a + high), k);
+    const vec sum = a + (real)FNN_GELU_CENTRE;
+    const vec w = factor / sum * FNN_POLYNOMIAL((a - (real)FNN_GELU_CENTRE) / sum, FNN_GELU_TAIL);
+    *exp_m = C(1.0) + u;
+    return w + w * u; /* two roundings less than w (1 + u): the difference between 5 ulp and 4 */
+}
+
+/* z Phi(z); the negative side multiplies by z before it is scaled into the denormals. */
+FNN_INLINE vec KERNEL(gelu_value)(vec z, vec alpha) {
+    (void)alpha;
+    vec exp_m, k;
+    const vec z_or_tail = KERNEL(select)(z < C(0.0), KERNEL(at_least)(z, C(-40.0)), KERNEL(set1)(C(1.0)));
+    const vec tail = KERNEL(normal_tail_times)(z, z_or_tail, &exp_m, &k);
+    const vec scaled = KERNEL(scale_by_power)(tail, k);
+    const vec outer = KERNEL(select)(z < C(0.0), scaled, z * (C(1.0) - scaled));
+    /* Near zero the tail's variable t loses the digits of z. */
+    const vec middle = z * (C(0.5) + z * FNN_POLYNOMIAL(z * z, FNN_GELU_MIDDLE));
+    return KERNEL(select)(KERNEL(absolute)(z) < (real)FNN_GELU_END_OF_MIDDLE, middle, outer);
+}
+
+/* Phi(z) + z phi(z) */
+FNN_INLINE vec KERNEL(gelu_slope)(vec y, vec z, vec alpha) {
+    (void)y, (void)alpha;
+    vec exp_m, k;
+    const vec tail_m = KERNEL(normal_tail_times)(z, KERNEL(set1)(C(1.0)), &exp_m, &k);
+    const vec tail = KERNEL(scale_by_power)(tail_m, k);
+    const vec bounded = KERNEL(at_most)(KERNEL(at_least)(z, C(-40.0)), C(40.0));
+    const vec density = KERNEL(scale_by_power)(exp_m * C(0.39894228040143267794), k);
+    return KERNEL(select)(z < C(0.0), tail, C(1.0) - tail) + bounded * density;
+}
+
+FNN_INLINE vec KERNEL(silu_value)(vec z, vec alpha) {
+    (void)alpha;
+    /* The bound keeps -inf times zero away; there the result is zero long since. */
+    return KERNEL(sigmoid_times)(z, KERNEL(at_least)(z, C(-1000.0)));
+}
+
+/* s + z s (1 - s) with s = sigmoid(z), and 1 - s taken as sigmoid(-z) */
+FNN_INLINE vec KERNEL(silu_slope)(vec y, vec z, vec alpha) {
+    (void)y;
+    const vec bounded = KERNEL(at_most)(KERNEL(at_least)(z, C(-1000.0)), C(1000.0));
+    const vec s = KERNEL(sigmoid_value)(z, alpha);
+    return s + bounded * s * KERNEL(sigmoid_value)(-z, alpha);
+}
+
+/* Threshold units: no gradient. */
+FNN_INLINE vec KERNEL(step_value)(vec z, vec alpha) {
+    (void)alpha;
+    const vec one = KERNEL(set1)(C(1.0)), zero = KERNEL(set1)(C(0.0));
+    return KERNEL(select)(z > C(0.0), one, KERNEL(select)(z <= C(0.0), zero, z));
+}
+
+FNN_INLINE void KERNEL(map)(real *y, const real *z, real alpha, ptrdiff_t n, vec (*value)(vec, vec)) {
+    const vec a = KERNEL(set1)(alpha);
+    ptrdiff_t i = 0;
+    for (; i + VL <= n; i += VL)
+        KERNEL(store)(y + i, value(KERNEL(load)(z + i), a));
+    if (i < n)
+        KERNEL(store_tail)(y + i, value(KERNEL(load_tail)(z + i, n - i), a), n - i);
+}
+
+/* y and z may be NULL where the slope does not ask for them: the other one is loaded in its place and not used. */
+FNN_INLINE void KERNEL(map_slope)(real *dz, const real *dy, const real *y, const real *z, real alpha, ptrdiff_t n,
+                                  vec (*slope)(vec, vec, vec)) {
+    const vec a = KERNEL(set1)(alpha);
+    y = y ? y : dy;
+    z = z ? z : dy;
+    for (ptrdiff_t i = 0; i < n; i += VL) {
+        const ptrdiff_t left = n - i;
+        const vec s = slope(KERNEL(load_part)(y + i, left), KERNEL(load_part)(z + i, left), a);
+        KERNEL(store_part)(dz + i, KERNEL(load_part)(dy + i, left) * s, left);
+    }
+}
+
+#define FNN_STAMP_THRESHOLD(name) \
+    static void KERNEL(name##_forward)(void *y, const void *z, double alpha, ptrdiff_t B, ptrdiff_t O) { \
+        KERNEL(map)(y, z, (real)alpha, B * O, KERNEL(name##_value)); \
+    }
+#define FNN_STAMP_ELEMENTWISE(name) \
+    FNN_STAMP_THRESHOLD(name) \
+    static void KERNEL(name##_backward)(void *dz, const void *dy, const void *y, const void *z, double alpha, \
+                                        ptrdiff_t B, ptrdiff_t O) { \
+        KERNEL(map_slope)(dz, dy, y, z, (real)alpha, B * O, KERNEL(name##_slope)); \
+    }
+#define FNN_STAMP_ROWWISE(name)
+#define FNN_ACTIVATION(name, kind, alpha, needs_z) FNN_STAMP_##kind(name)
+#include "../fnn_ops.def"
+
+/* Largest element of a row, its sum of exponentials, and those exponentials in y. */
+FNN_INLINE real KERNEL(row_maximum)(const real *z, ptrdiff_t O) {
+    vec top = KERNEL(set1)(z[0]);
+    for (ptrdiff_t j = 0; j < O; j += VL) {
+        vec v = KERNEL(load_part)(z + j, O - j);
+        if (O - j < VL)
+            v = KERNEL(select)(KERNEL(first_lanes)(O - j), v, top);
+        top = KERNEL(select)(v > top, v, top);
+    }
+    real best = top[0];
+    for (ptrdiff_t i = 1; i < VL; i++)
+        best = top[i] > best ? top[i] : best;
+    return best;
+}
+
+FNN_INLINE real KERNEL(row_exponentials)(real *y, const real *z, real top, ptrdiff_t O) {
+    vec sum = KERNEL(set1)(C(0.0)), lost = sum;
+    for (ptrdiff_t j = 0; j < O; j += VL) {
+        /* z - top in two parts (Knuth's two-sum): the rounding of a difference of 40 alone would cost 20 ulp. */
+        const vec x = KERNEL(load_part)(z + j, O - j);
+        const vec high = x - top, shift = high - x, rest = (x - (high - shift)) - (top + shift);
+        const vec low = (vec)((ivec)rest & (high > FNN_EXP_LOW)); /* -inf - top leaves no rest */
+        vec k;
+        const vec m = KERNEL(exp_parts)(high, low, &k);
+        vec e = KERNEL(scale_by_power)(m, k);
+        KERNEL(store_part)(y + j, e, O - j);
+        if (O - j < VL)
+            e = (vec)((ivec)e & KERNEL(first_lanes)(O - j));
+        /* Kahan's sum: its error does not grow with the length of the row. */
+        const vec term = e - lost, next = sum + term;
+        lost = (next - sum) - term;
+        sum = next;
+    }
+    return KERNEL(sum_lanes)(sum);
+}
+
+FNN_INLINE void KERNEL(divide_row)(real *y, real divisor, ptrdiff_t O) {
+    for (ptrdiff_t j = 0; j < O; j += VL)
+        KERNEL(store_part)(y + j, KERNEL(load_part)(y + j, O - j) / divisor, O - j);
+}
+
+FNN_INLINE void KERNEL(scale_row)(real *y, real factor, ptrdiff_t O) {
+    for (ptrdiff_t j = 0; j < O; j += VL)
+        KERNEL(store_part)(y + j, KERNEL(load_part)(y + j, O - j) * factor, O - j);
+}
+
+static void KERNEL(softmax_forward)(void *y_, const void *z_, double alpha, ptrdiff_t B, ptrdiff_t O) {
+    (void)alpha;
+    for (ptrdiff_t i = 0; i < B && O > 0; i++) {
+        real *y = (real *)y_ + i * O;
+        const real *z = (const real *)z_ + i * O;
+        const real sum = KERNEL(row_exponentials)(y, z, KERNEL(row_maximum)(z, O), O);
+        KERNEL(divide_row)(y, sum, O);
+    }
+}
+
+/* y o (dy - <dy, y>) */
+static void KERNEL(softmax_backward)(void *dz_, const void *dy_, const void *y_, const void *z, double alpha,
+                                     ptrdiff_t B, ptrdiff_t O) {
+    (void)z, (void)alpha;
+    for (ptrdiff_t i = 0; i < B; i++) {
+        real *dz = (real *)dz_ + i * O;
+        const real *dy = (const real *)dy_ + i * O, *y = (const real *)y_ + i * O;
+        vec sum = KERNEL(set1)(C(0.0));
+        for (ptrdiff_t j = 0; j < O; j += VL)
+            sum += KERNEL(load_part)(dy + j, O - j) * KERNEL(load_part)(y + j, O - j);
+        const real inner = KERNEL(sum_lanes)(sum);
+        for (ptrdiff_t j = 0; j < O; j += VL) {
+            const vec d = KERNEL(load_part)(dy + j, O - j) - inner;
+            KERNEL(store_part)(dz + j, KERNEL(load_part)(y + j, O - j) * d, O - j);
+        }
+    }
+}

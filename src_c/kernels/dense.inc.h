@@ -1,0 +1,205 @@
+/* Products of row-major matrices for layers, from one register tile: MR x NV vectors of the result stay in registers while
+   one element of the left operand after the other is broadcast and multiplied with a row of the right one. Nothing is packed
+   or blocked, so operands should fit the second-level cache (fnn_use_blas sends larger ones to BLAS).
+
+   Every element of a result is one chain of multiply-adds over k = 0, 1, 2 …, starting at the bias, whichever tile it falls
+   into: a row's result does not depend on the other rows, and an element's sum not on how the work was divided.
+
+   Measured on Zen 4, one core, limit 115 GFLOP/s in float32: see bench/. Generates gemm_nn, gemm_tn, transpose, gather,
+   fill_rows, column_sums, add_outer. */
+
+#if FNN_VBYTES == 64 /* 32 registers: 24 sums, 3 of b, broadcasts from memory */
+#define FNN_TILE_ROWS 8
+#define FNN_TILE_VECTORS 3
+#elif FNN_VBYTES == 32 /* 16 registers: 12 sums, 2 of b, 1 broadcast */
+#define FNN_TILE_ROWS 6
+#define FNN_TILE_VECTORS 2
+#else
+#define FNN_TILE_ROWS 4
+#define FNN_TILE_VECTORS 2
+#endif
+
+/* What a tile multiplies; the same for all tiles of a product but for the pointers. */
+typedef struct KERNEL(product) {
+    const real *a, *b, *bias;
+    real *c;
+    const ptrdiff_t *rows; /* which rows of a, NULL for 0, 1, 2 … */
+    ptrdiff_t lda, ldb, ldc, K;
+    int accumulate;
+} KERNEL(product);
+
+/* c[i + m, j + lanes] for m < MR and NV vectors, the last one with only `tail` lanes where tail is not 0.
+   transposed: element (m, k) of the left operand is a[k, i + m] instead of a[i + m, k]. */
+FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t tail, const int MR,
+                             const int NV, const int transposed) {
+    vec sum[FNN_TILE_ROWS][FNN_TILE_VECTORS];
+    real *c = p->c + i * p->ldc + j;
+    const real *b = p->b + j;
+    const ptrdiff_t lda = p->lda, ldb = p->ldb, K = p->K, *rows = p->rows;
+
+    for (int v = 0; v < NV; v++) {
+        const int partial = tail && v == NV - 1;
+        vec start = {0};
+        if (!p->accumulate && p->bias)
+            start = partial ? KERNEL(load_tail)(p->bias + j + v * VL, tail) : KERNEL(load)(p->bias + j + v * VL);
+#pragma GCC unroll 8
+        for (int m = 0; m < MR; m++) {
+            const real *cm = c + m * p->ldc + v * VL;
+            sum[m][v] = !p->accumulate ? start : partial ? KERNEL(load_tail)(cm, tail) : KERNEL(load)(cm);
+        }
+    }
+
+    const real *left[FNN_TILE_ROWS];
+#pragma GCC unroll 8
+    for (int m = 0; m < MR; m++)
+        left[m] = transposed ? p->a + i + m : p->a + (rows ? rows[i + m] : i + m) * lda;
+
+    for (ptrdiff_t k = 0; k < K; k++) {
+        vec right[FNN_TILE_VECTORS];
+#pragma GCC unroll 4
+        for (int v = 0; v < NV; v++)
+            right[v] = tail && v == NV - 1 ? KERNEL(load_tail)(b + v * VL, tail) : KERNEL(load)(b + v * VL);
+        const ptrdiff_t offset = transposed ? (rows ? rows[k] : k) * lda : k;
+#pragma GCC unroll 8
+        for (int m = 0; m < MR; m++) {
+            const vec element = KERNEL(set1)(transposed ? left[0][offset + m] : left[m][offset]);
+#pragma GCC unroll 4
+            for (int v = 0; v < NV; v++)
+                sum[m][v] += element * right[v];
+        }
+        b += ldb;
+    }
+
+#pragma GCC unroll 8
+    for (int m = 0; m < MR; m++)
+#pragma GCC unroll 4
+        for (int v = 0; v < NV; v++) {
+            real *cm = c + m * p->ldc + v * VL;
+            if (tail && v == NV - 1)
+                KERNEL(store_tail)(cm, sum[m][v], tail);
+            else
+                KERNEL(store)(cm, sum[m][v]);
+        }
+}
+
+typedef void (*KERNEL(tile_fn))(const KERNEL(product) *, ptrdiff_t, ptrdiff_t, ptrdiff_t);
+
+/* Every tile that the edges of a product can need: all heights and widths, with and without a partial last vector. */
+#define FNN_TILE(MR, NV, transposed) \
+    static void KERNEL(tile_##transposed##_##MR##x##NV)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j, \
+                                                        ptrdiff_t tail) { \
+        if (tail) \
+            KERNEL(tile)(p, i, j, tail, MR, NV, transposed); \
+        else \
+            KERNEL(tile)(p, i, j, 0, MR, NV, transposed); \
+    }
+#if FNN_TILE_VECTORS == 3
+#define FNN_TILES_OF(MR) \
+    FNN_TILE(MR, 1, 0) FNN_TILE(MR, 2, 0) FNN_TILE(MR, 3, 0) FNN_TILE(MR, 1, 1) FNN_TILE(MR, 2, 1) FNN_TILE(MR, 3, 1)
+#define FNN_TILE_NAMES(MR, transposed) \
+    {KERNEL(tile_##transposed##_##MR##x1), KERNEL(tile_##transposed##_##MR##x2), KERNEL(tile_##transposed##_##MR##x3)}
+#else
+#define FNN_TILES_OF(MR) FNN_TILE(MR, 1, 0) FNN_TILE(MR, 2, 0) FNN_TILE(MR, 1, 1) FNN_TILE(MR, 2, 1)
+#define FNN_TILE_NAMES(MR, transposed) {KERNEL(tile_##transposed##_##MR##x1), KERNEL(tile_##transposed##_##MR##x2)}
+#endif
+
+FNN_TILES_OF(1)
+FNN_TILES_OF(2)
+FNN_TILES_OF(4)
+#if FNN_TILE_ROWS == 6
+FNN_TILES_OF(6)
+#elif FNN_TILE_ROWS == 8
+FNN_TILES_OF(8)
+#endif
+
+static const int KERNEL(tile_heights)[] = {FNN_TILE_ROWS, 4, 2, 1};
+static const KERNEL(tile_fn) KERNEL(tiles)[2][4][FNN_TILE_VECTORS] = {
+#if FNN_TILE_ROWS == 8
+    {FNN_TILE_NAMES(8, 0), FNN_TILE_NAMES(4, 0), FNN_TILE_NAMES(2, 0), FNN_TILE_NAMES(1, 0)},
+    {FNN_TILE_NAMES(8, 1), FNN_TILE_NAMES(4, 1), FNN_TILE_NAMES(2, 1), FNN_TILE_NAMES(1, 1)},
+#elif FNN_TILE_ROWS == 6
+    {FNN_TILE_NAMES(6, 0), FNN_TILE_NAMES(4, 0), FNN_TILE_NAMES(2, 0), FNN_TILE_NAMES(1, 0)},
+    {FNN_TILE_NAMES(6, 1), FNN_TILE_NAMES(4, 1), FNN_TILE_NAMES(2, 1), FNN_TILE_NAMES(1, 1)},
+#else
+    {FNN_TILE_NAMES(4, 0), FNN_TILE_NAMES(4, 0), FNN_TILE_NAMES(2, 0), FNN_TILE_NAMES(1, 0)},
+    {FNN_TILE_NAMES(4, 1), FNN_TILE_NAMES(4, 1), FNN_TILE_NAMES(2, 1), FNN_TILE_NAMES(1, 1)},
+#endif
+};
+
+/* Rows i0 to i1 of the result. The columns are divided into panels of as equal a number of vectors as possible, since a
+   panel of one vector has too few independent sums to hide the latency of a multiply-add. */
+FNN_INLINE void KERNEL(product_rows)(const KERNEL(product) * p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t N,
+                                     int transposed) {
+    ptrdiff_t vectors = (N + VL - 1) / VL, panels = (vectors + FNN_TILE_VECTORS - 1) / FNN_TILE_VECTORS;
+    for (ptrdiff_t j = 0; j < N; panels--) {
+        const ptrdiff_t width = (vectors + panels - 1) / panels;
+        const ptrdiff_t tail = j + width * VL > N ? N % VL : 0;
+        ptrdiff_t i = i0;
+        for (int h = 0; h < 4; h++)
+            for (const int MR = KERNEL(tile_heights)[h]; i + MR <= i1; i += MR)
+                KERNEL(tiles)[transposed][h][width - 1](p, i, j, tail);
+        vectors -= width;
+        j += width * VL;
+    }
+}
+
+static void KERNEL(gemm_nn)(void *c, const void *a, const ptrdiff_t *rows, const void *b, const void *bias,
+                            int accumulate, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
+    const KERNEL(product) p = {a, b, bias, c, rows, K, N, N, K, accumulate};
+    KERNEL(product_rows)(&p, 0, M, N, 0);
+}
+
+static void KERNEL(gemm_tn)(void *c, const void *a, const ptrdiff_t *rows, const void *b, int accumulate, ptrdiff_t K,
+                            ptrdiff_t M, ptrdiff_t N, ptrdiff_t i0, ptrdiff_t i1) {
+    const KERNEL(product) p = {(const real *)a + i0, b, NULL, c, rows, M, N, N, K, accumulate};
+    KERNEL(product_rows)(&p, 0, i1 - i0, N, 1);
+}
+
+static void KERNEL(transpose)(void *dst_, const void *src_, ptrdiff_t M, ptrdiff_t N, ptrdiff_t i0, ptrdiff_t i1) {
+    real *dst = dst_;
+    const real *src = src_;
+    /* Blocks of 8 x 8: a cache line of the source and of the destination each is used up before the next is fetched. */
+    for (ptrdiff_t ib = i0; ib < i1; ib += 8)
+        for (ptrdiff_t j = 0; j < N; j++)
+            for (ptrdiff_t i = ib; i < i1 && i < ib + 8; i++)
+                dst[j * M + i] = src[i * N + j];
+}
+
+static void KERNEL(gather)(void *dst, const void *x, const ptrdiff_t *rows, ptrdiff_t B, ptrdiff_t N) {
+    for (ptrdiff_t i = 0; i < B; i++)
+        memcpy((real *)dst + i * N, (const real *)x + rows[i] * N, (size_t)N * sizeof(real));
+}
+
+static void KERNEL(fill_rows)(void *dst, const void *row, ptrdiff_t B, ptrdiff_t N) {
+    if (!row)
+        memset(dst, 0, (size_t)(B * N) * sizeof(real));
+    else
+        for (ptrdiff_t i = 0; i < B; i++)
+            memcpy((real *)dst + i * N, row, (size_t)N * sizeof(real));
+}
+
+static void KERNEL(column_sums)(void *sums_, const void *x_, const void *weight_, const ptrdiff_t *rows, int accumulate,
+                                ptrdiff_t B, ptrdiff_t N) {
+    real *sums = sums_;
+    const real *x = x_, *weight = weight_;
+    for (ptrdiff_t j = 0; j < N; j += VL) {
+        vec sum = accumulate ? KERNEL(load_part)(sums + j, N - j) : KERNEL(set1)(C(0.0));
+        for (ptrdiff_t i = 0; i < B; i++) {
+            const vec v = KERNEL(load_part)(x + i * N + j, N - j);
+            sum += weight ? v * weight[rows ? rows[i] : i] : v;
+        }
+        KERNEL(store_part)(sums + j, sum, N - j);
+    }
+}
+
+static void KERNEL(add_outer)(void *dst_, const void *row_, const void *weight_, const ptrdiff_t *rows, double scale,
+                              ptrdiff_t B, ptrdiff_t N) {
+    const real *row = row_, *weight = weight_;
+    for (ptrdiff_t i = 0; i < B; i++) {
+        real *dst = (real *)dst_ + i * N;
+        const real factor = (real)scale * (weight ? weight[rows ? rows[i] : i] : C(1.0));
+        for (ptrdiff_t j = 0; j < N; j += VL)
+            KERNEL(store_part)(dst + j, KERNEL(load_part)(dst + j, N - j) + KERNEL(load_part)(row + j, N - j) * factor,
+                               N - j);
+    }
+}

@@ -1,0 +1,89 @@
+/* exp, expm1, log1p and their relatives on vectors, within about 2 ulp over the whole range, denormal results included.
+   Ordinary arithmetic without tables or branches, so that it vectorises for every instruction set; NaN goes through, since
+   every clamp is a comparison that NaN fails. Generates power_of_two, scale_by_power,
+   reduce, expm1_parts, exp_parts, exp, expm1, log1p. */
+
+#if FNN_BITS == 32
+/* ln 2 in two parts; the first has so few bits that k times it is exact for every exponent k. */
+#define FNN_LN2_HIGH C(0.693359375)
+#define FNN_LN2_LOW C(-2.12194440e-4)
+/* Adding it rounds to an integer, which then stands in the low bits of the mantissa. */
+#define FNN_ROUNDER C(12582912.0)
+#define FNN_EXPONENT_BIAS C(127.0)
+#define FNN_EXP_LOW C(-115.0) /* exp(x), and |x| exp(x), are zero below */
+#define FNN_EXP_HIGH C(90.0)  /* infinite above */
+#define FNN_EXPM1_TAIL FNN_EXPM1_TAIL_32
+#define FNN_LOG1P_TAIL FNN_LOG1P_TAIL_32
+#define FNN_GELU_TAIL FNN_GELU_TAIL_32
+#define FNN_GELU_MIDDLE FNN_GELU_MIDDLE_32
+#define FNN_HIGH_BITS (~(FNN_INT)0xfff)
+#else
+#define FNN_LN2_HIGH C(6.93147180369123816490e-01)
+#define FNN_LN2_LOW C(1.90821492927058770002e-10)
+#define FNN_ROUNDER C(6755399441055744.0)
+#define FNN_EXPONENT_BIAS C(1023.0)
+#define FNN_EXP_LOW C(-760.0)
+#define FNN_EXP_HIGH C(711.0)
+#define FNN_EXPM1_TAIL FNN_EXPM1_TAIL_64
+#define FNN_LOG1P_TAIL FNN_LOG1P_TAIL_64
+#define FNN_GELU_TAIL FNN_GELU_TAIL_64
+#define FNN_GELU_MIDDLE FNN_GELU_MIDDLE_64
+#define FNN_HIGH_BITS (~(FNN_INT)0x7ffffff)
+#endif
+
+#define FNN_POLYNOMIAL(x, ...) \
+    KERNEL(polynomial)(x, (const real[]){__VA_ARGS__}, (int)(sizeof((const real[]){__VA_ARGS__}) / sizeof(real)) - 1)
+
+/* 2^k as a vector for integral k within the range of normal numbers. */
+FNN_INLINE vec KERNEL(power_of_two)(vec k) {
+    /* The sum's low bits hold k + bias; the shift drops the rest and makes it an exponent. */
+    return (vec)((ivec)(k + (FNN_ROUNDER + FNN_EXPONENT_BIAS)) << FNN_MANTISSA);
+}
+
+/* v 2^k for integral k down to twice the smallest exponent: rounds into the denormals once, overflows to infinity. */
+FNN_INLINE vec KERNEL(scale_by_power)(vec v, vec k) {
+#if FNN_VBYTES == 64 && FNN_BITS == 32
+    return (vec)_mm512_scalef_ps((__m512)v, (__m512)k);
+#elif FNN_VBYTES == 64
+    return (vec)_mm512_scalef_pd((__m512d)v, (__m512d)k);
+#else
+    const vec half = (k * C(0.5) + FNN_ROUNDER) - FNN_ROUNDER;
+    return v * KERNEL(power_of_two)(half) * KERNEL(power_of_two)(k - half);
+#endif
+}
+
+/* x = k ln 2 + r with |r| <= ln 2 / 2; x_low is a small part of x that did not fit. Returns r. */
+FNN_INLINE vec KERNEL(reduce)(vec x, vec x_low, vec *k) {
+    *k = (x * C(1.44269504088896340736) + FNN_ROUNDER) - FNN_ROUNDER;
+    return ((x - *k * FNN_LN2_HIGH) - *k * FNN_LN2_LOW) + x_low;
+}
+
+/* exp(x + x_low) = (1 + result) 2^k, the result below 0.42; for x <= FNN_EXP_HIGH, clamped from below. */
+FNN_INLINE vec KERNEL(expm1_parts)(vec x, vec x_low, vec *k) {
+    const vec r = KERNEL(reduce)(KERNEL(at_least)(x, FNN_EXP_LOW), x_low, k);
+    return r + r * r * FNN_POLYNOMIAL(r, FNN_EXPM1_TAIL);
+}
+
+FNN_INLINE vec KERNEL(exp_parts)(vec x, vec x_low, vec *k) { return C(1.0) + KERNEL(expm1_parts)(x, x_low, k); }
+
+FNN_INLINE vec KERNEL(exp)(vec x) {
+    vec k;
+    const vec m = KERNEL(exp_parts)(KERNEL(at_most)(x, FNN_EXP_HIGH), KERNEL(set1)(C(-0.0)), &k);
+    return KERNEL(scale_by_power)(m, k);
+}
+
+/* exp(x) - 1 for |x| <= 60: exact to a few ulp at zero too, as 2^k (exp(r) - 1) + (2^k - 1). */
+FNN_INLINE vec KERNEL(expm1)(vec x) {
+    vec k;
+    const vec r = KERNEL(reduce)(x, KERNEL(set1)(C(-0.0)), &k);
+    const vec p = r + r * r * FNN_POLYNOMIAL(r, FNN_EXPM1_TAIL);
+    const vec scale = KERNEL(power_of_two)(k);
+    return p * scale + (scale - C(1.0));
+}
+
+/* log(1 + e) for 0 <= e <= 1, as 2 atanh(s) with s = e / (2 + e) <= 1/3. */
+FNN_INLINE vec KERNEL(log1p)(vec e) {
+    const vec t = e / (C(1.0) + C(0.5) * e);
+    const vec w = C(0.25) * t * t;
+    return t + t * (w * FNN_POLYNOMIAL(w, FNN_LOG1P_TAIL));
+}

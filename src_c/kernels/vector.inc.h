@@ -1,0 +1,139 @@
+/* The four words in which kernels are written, for one instruction set and one dtype:
+
+     real          float or double
+     vec, ivec     FNN_VBYTES bytes of real, and of signed integers of the same width (comparison masks, bit patterns)
+     KERNEL(name)  name_f32_avx2 and the like: every function and type that a kernel file defines is named through it
+     C(literal)    a constant of type real
+
+   Expects FNN_ISA, FNN_VBYTES and FNN_BITS; table.inc.h undefines what this file defines.
+   Generates load, store, load_tail, store_tail, set1, select, bits, and, maximum, minimum, horizontal sum and maximum. */
+
+#define FNN_PASTE_(name, bits, isa) name##_f##bits##_##isa
+#define FNN_PASTE(name, bits, isa) FNN_PASTE_(name, bits, isa)
+#define KERNEL(name) FNN_PASTE(name, FNN_BITS, FNN_ISA)
+#define FNN_INLINE static inline __attribute__((always_inline))
+
+#if FNN_BITS == 32
+#define real float
+#define FNN_INT int32_t
+#define FNN_MANTISSA 23
+#define C(literal) literal##f
+#else
+#define real double
+#define FNN_INT int64_t
+#define FNN_MANTISSA 52
+#define C(literal) literal
+#endif
+
+typedef real KERNEL(vec) __attribute__((vector_size(FNN_VBYTES)));
+typedef FNN_INT KERNEL(ivec) __attribute__((vector_size(FNN_VBYTES)));
+#define vec KERNEL(vec)
+#define ivec KERNEL(ivec)
+enum { KERNEL(lanes) = FNN_VBYTES / sizeof(real) };
+#define VL ((ptrdiff_t)KERNEL(lanes))
+
+FNN_INLINE vec KERNEL(load)(const real *p) {
+    vec v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+FNN_INLINE void KERNEL(store)(real *p, vec v) { memcpy(p, &v, sizeof v); }
+
+FNN_INLINE vec KERNEL(set1)(real x) { return x - (vec){0}; }
+
+FNN_INLINE ivec KERNEL(lane_numbers)(void) {
+    ivec v;
+    for (FNN_INT i = 0; i < (FNN_INT)VL; i++)
+        v[i] = i;
+    return v;
+}
+
+/* All bits set in the first n lanes. */
+FNN_INLINE ivec KERNEL(first_lanes)(ptrdiff_t n) { return KERNEL(lane_numbers)() < (FNN_INT)n; }
+
+/* The first n < VL elements, zeros behind them; reads and writes nothing past them. AVX has instructions for it, elsewhere a
+   vector is short enough for a loop. */
+FNN_INLINE vec KERNEL(load_tail)(const real *p, ptrdiff_t n) {
+#if FNN_VBYTES == 64 && FNN_BITS == 32
+    return (vec)_mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1u), p);
+#elif FNN_VBYTES == 64
+    return (vec)_mm512_maskz_loadu_pd((__mmask8)((1u << n) - 1u), p);
+#elif FNN_VBYTES == 32 && FNN_BITS == 32
+    return (vec)_mm256_maskload_ps(p, (__m256i)KERNEL(first_lanes)(n));
+#elif FNN_VBYTES == 32
+    return (vec)_mm256_maskload_pd(p, (__m256i)KERNEL(first_lanes)(n));
+#else
+    vec v = {0};
+    for (ptrdiff_t i = 0; i < n; i++)
+        v[i] = p[i];
+    return v;
+#endif
+}
+
+FNN_INLINE void KERNEL(store_tail)(real *p, vec v, ptrdiff_t n) {
+#if FNN_VBYTES == 64 && FNN_BITS == 32
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1u), (__m512)v);
+#elif FNN_VBYTES == 64
+    _mm512_mask_storeu_pd(p, (__mmask8)((1u << n) - 1u), (__m512d)v);
+#elif FNN_VBYTES == 32 && FNN_BITS == 32
+    _mm256_maskstore_ps(p, (__m256i)KERNEL(first_lanes)(n), (__m256)v);
+#elif FNN_VBYTES == 32
+    _mm256_maskstore_pd(p, (__m256i)KERNEL(first_lanes)(n), (__m256d)v);
+#else
+    for (ptrdiff_t i = 0; i < n; i++)
+        p[i] = v[i];
+#endif
+}
+
+/* A whole vector, or the first n lanes where n < VL: the body of a loop serves its tail too. */
+FNN_INLINE vec KERNEL(load_part)(const real *p, ptrdiff_t n) {
+    return n >= VL ? KERNEL(load)(p) : KERNEL(load_tail)(p, n);
+}
+
+FNN_INLINE void KERNEL(store_part)(real *p, vec v, ptrdiff_t n) {
+    if (n >= VL)
+        KERNEL(store)(p, v);
+    else
+        KERNEL(store_tail)(p, v, n);
+}
+
+/* Lanes of a where the mask is set, of b elsewhere. A comparison with NaN is false, so `select(x < low, low, x)` keeps NaN. */
+FNN_INLINE vec KERNEL(select)(ivec mask, vec a, vec b) { return (vec)(((ivec)a & mask) | ((ivec)b & ~mask)); }
+
+FNN_INLINE vec KERNEL(at_least)(vec x, real low) { return KERNEL(select)(x < low, KERNEL(set1)(low), x); }
+
+FNN_INLINE vec KERNEL(at_most)(vec x, real high) { return KERNEL(select)(x > high, KERNEL(set1)(high), x); }
+
+FNN_INLINE vec KERNEL(negative_abs)(vec x) { return (vec)((ivec)x | (ivec)KERNEL(set1)(C(-0.0))); }
+
+FNN_INLINE vec KERNEL(absolute)(vec x) { return (vec)((ivec)x & ~(ivec)KERNEL(set1)(C(-0.0))); }
+
+FNN_INLINE vec KERNEL(copysign)(vec magnitude, vec sign) {
+    const ivec sign_bit = (ivec)KERNEL(set1)(C(-0.0));
+    return (vec)(((ivec)magnitude & ~sign_bit) | ((ivec)sign & sign_bit));
+}
+
+/* In pairs, so that the error is that of a few additions. */
+FNN_INLINE real KERNEL(sum_lanes)(vec v) {
+    for (ptrdiff_t half = VL / 2; half > 0; half /= 2)
+        for (ptrdiff_t i = 0; i < half; i++)
+            v[i] += v[i + half];
+    return v[0];
+}
+
+FNN_INLINE double KERNEL(sum_lanes_double)(vec v) {
+    double sum = 0;
+    for (ptrdiff_t i = 0; i < VL; i++)
+        sum += (double)v[i];
+    return sum;
+}
+
+/* Horner's rule, coefficients lowest power first. */
+FNN_INLINE vec KERNEL(polynomial)(vec x, const real *coefficients, int degree) {
+    vec sum = KERNEL(set1)(coefficients[degree]);
+#pragma GCC unroll 32
+    for (int i = degree - 1; i >= 0; i--)
+        sum = sum * x + coefficients[i];
+    return sum;
+}

@@ -1,0 +1,88 @@
+/* A whole network over the kernel tables: forward, loss, backward and update of a batch. Seen by engine.pyx only; knows
+   neither Python nor a dtype or instruction set. Holds no state of its own: everything lies in what the caller passes, so
+   one network may serve several threads as long as each has its own fnn_pass and workspace. */
+#ifndef FNN_NET_H
+#define FNN_NET_H
+
+#include "fnn.h"
+
+typedef struct fnn_layer {
+    ptrdiff_t n_in, n_out;
+    ptrdiff_t w, b; /* offsets of W (n_in, n_out) and b (n_out,) in the flat parameter vector */
+    int activation;
+    double alpha, keep; /* parameter of the activation; probability that dropout keeps an output */
+    /* Filled by fnn_net_plan. Offsets into the workspace, in reals: output y, pre-activation z where the slope needs it (else
+       y), output after dropout a (else y), gradient dz, all (chunk, n_out); W transposed (n_out, n_in), from layer 1 on; the
+       row that sparsity adds to the gradient, (n_out,). */
+    ptrdiff_t y, z, a, dz, wt, sparse;
+    ptrdiff_t stripe, n_stripes; /* rows of W in one task of the parameter phase, and how many tasks */
+} fnn_layer;
+
+typedef struct fnn_net {
+    int dtype, n_layers, loss;
+    int logits;     /* the loss takes the last pre-activation: the output's activation is part of the loss */
+    int l2_by_rows; /* l2 / (2 m) ΣW^2 instead of l2 / 2 ΣW^2 */
+    double l2, rho, beta;
+    uint64_t seed;
+    fnn_layer *layers;
+    /* Filled by fnn_net_plan. */
+    ptrdiff_t n_parameters, widest;
+    ptrdiff_t
+        chunk; /* rows whose activations are kept at a time; longer batches accumulate their gradient over chunks */
+    ptrdiff_t block; /* rows that go through all layers together, in cache */
+    ptrdiff_t n_tasks, scratch, gathered, scratch_size, workspace; /* in reals, but for n_tasks */
+    ptrdiff_t sums, n_sums;                                        /* doubles behind the reals */
+} fnn_net;
+
+/* What runs it. */
+typedef struct fnn_machine {
+    const fnn_kernels *kernels;
+    fnn_gemm_fn blas;
+    fnn_parallel_fn parallel;
+    int isa, gemm, n_threads;
+} fnn_machine;
+
+typedef struct fnn_batch {
+    const void *x;           /* (N, n_in) */
+    const ptrdiff_t *rows;   /* (n,) which rows of x, target, labels and weight; NULL for 0, 1, 2 … */
+    const void *target;      /* (N, n_out) reals, or NULL with labels */
+    const ptrdiff_t *labels; /* (N,) */
+    const void *weight;      /* (N,) or NULL */
+    ptrdiff_t n;
+} fnn_batch;
+
+typedef struct fnn_optimizer {
+    int update;
+    fnn_hyper hyper; /* l2 and scale are filled in by the step */
+    double clip;     /* largest global norm of the gradient, 0 for none */
+    void *slots;     /* (n_slots, n_parameters) */
+} fnn_optimizer;
+
+enum { FNN_NO_DROPOUT = -1 }; /* as dropout_step */
+
+/* Sizes and offsets of the workspace for batches of up to n rows; call again for larger ones. */
+void fnn_net_plan(fnn_net *net, int real_size, int n_threads, ptrdiff_t n);
+/* Bytes of a workspace after fnn_net_plan. */
+ptrdiff_t fnn_net_bytes(const fnn_net *net, int real_size);
+
+/* out (n, n_out of the last layer) = the network's output; with outputs, one buffer (n, n_out) a layer, every layer's output
+   instead. scratch: fnn_predict_scratch reals, not needed with outputs. */
+enum { FNN_PREDICT_CHUNK = 1024 };
+ptrdiff_t fnn_predict_scratch(const fnn_net *net, const fnn_machine *machine, ptrdiff_t n);
+void fnn_predict(const fnn_net *net, const fnn_machine *machine, const void *parameters, const void *x, ptrdiff_t n,
+                 void *out, void *const *outputs, void *scratch);
+
+/* Cost of the batch; with gradients, its gradient (n_parameters,); with optimizer, the parameters are updated, unless the cost
+   is not finite, and gradients is used as room. dropout_step: FNN_NO_DROPOUT, or the step whose masks are used. Before the
+   first step after parameters may have changed, call fnn_refresh. */
+double fnn_step(const fnn_net *net, const fnn_machine *machine, void *parameters, void *gradients,
+                const fnn_optimizer *optimizer, const fnn_batch *batch, int64_t dropout_step, void *workspace);
+/* Copies of W transposed, which back-propagation multiplies with; steps keep them up to date. */
+void fnn_refresh(const fnn_net *net, const fnn_machine *machine, const void *parameters, void *workspace);
+
+/* dx (n, n_in) = dy (n, n_out) times the Jacobian of the outputs in x (n, n_in). wt0: room for n_in n_out reals of the first
+   layer. */
+void fnn_input_gradient(const fnn_net *net, const fnn_machine *machine, const void *parameters, const void *x,
+                        const void *dy, ptrdiff_t n, void *dx, void *wt0, void *workspace);
+
+#endif

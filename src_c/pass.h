@@ -1,0 +1,62 @@
+/* One call's state, shared by its tasks, and what both phases (rows.c, step.c) need of it. Internal to the engine. */
+#ifndef FNN_PASS_H
+#define FNN_PASS_H
+
+#include "net.h"
+
+typedef struct fnn_pass {
+    const fnn_net *net;
+    const fnn_machine *machine;
+    const fnn_kernels *k;
+    const char *parameters;
+    char *workspace;
+    fnn_batch batch;
+    ptrdiff_t first, rows; /* the chunk */
+    ptrdiff_t block;
+    int64_t dropout_step;
+    fnn_targets targets;
+    int backward;      /* write gradients, not the loss alone */
+    int linear_output; /* leave the last activation to the loss */
+    /* fnn_predict */
+    char *out;
+    void *const *outputs;
+    char *scratch;
+    /* fnn_input_gradient */
+    const char *dy;
+    char *dx, *wt0;
+    /* parameter phase */
+    char *gradients;
+    const fnn_optimizer *optimizer;
+    fnn_hyper for_weights, for_biases;
+    double l2; /* of this batch: divided by its rows where the form says so */
+    int compute, accumulate, finish, update, fused;
+    double *sums;
+} fnn_pass;
+
+static inline ptrdiff_t fnn_at_most(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
+static inline ptrdiff_t fnn_at_least(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
+
+/* Address of an offset into the workspace. */
+static inline char *fnn_at(const fnn_pass *p, ptrdiff_t offset) { return p->workspace + offset * p->k->size; }
+
+static inline int fnn_drops(const fnn_pass *p, const fnn_layer *layer) {
+    return p->dropout_step >= 0 && layer->keep < 1;
+}
+
+static inline int fnn_by_blas(const fnn_pass *p, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
+    return fnn_use_blas(p->machine->gemm, p->machine->isa, p->net->dtype, product, M, K, N);
+}
+
+/* Threads that pay for this many multiply-adds: below, waking one costs more than it saves. */
+enum { FNN_PARALLEL_WORK = 200000 };
+static inline int fnn_threads_for(const fnn_pass *p, double work) {
+    return work < FNN_PARALLEL_WORK ? 1 : p->machine->n_threads;
+}
+
+/* rows.c: blocks of the chunk through `task`, in parallel; one block on the calling thread where a product is BLAS's. */
+void fnn_rows_in_parallel(fnn_pass *p, fnn_task_fn task);
+void fnn_forward_task(void *pass, ptrdiff_t i, int slot);
+void fnn_backward_task(void *pass, ptrdiff_t i, int slot); /* the block's loss goes to sums[i] */
+void fnn_row_task(void *pass, ptrdiff_t i, int slot);      /* both */
+
+#endif

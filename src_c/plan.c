@@ -1,0 +1,82 @@
+/* What a network's workspace holds and how its work is divided. The division follows from the network and the length of the
+   batch, never from the number of threads (which only sets the room for scratch): results do not depend on it. */
+
+#include "pass.h"
+
+enum {
+    CHUNK_BYTES = 1 << 20, /* activations kept at a time, if CHUNK_ROWS are not more */
+    CHUNK_ROWS = 1024,
+    BLOCK_BYTES = 32 << 10, /* the first-level cache */
+    BLOCK_ROWS = 32,
+    STRIPE_BYTES = 16 << 10,
+    STRIPE_ROWS = 24, /* whole tiles of 4, 6 and 8 rows */
+    ALIGN_BYTES = 64
+};
+
+static inline ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t to) { return (n + to - 1) / to * to; }
+
+void fnn_net_plan(fnn_net *net, int real_size, int n_threads, ptrdiff_t n) {
+    const ptrdiff_t align = ALIGN_BYTES / real_size;
+    ptrdiff_t units = 0, used = 0, widest = 0, n_parameters = 0;
+    net->n_tasks = net->scratch_size = 0;
+    for (int l = 0; l < net->n_layers; l++) {
+        units += net->layers[l].n_out;
+        widest = fnn_at_least(widest, net->layers[l].n_out);
+    }
+    net->widest = widest;
+    const ptrdiff_t row_bytes = 2 * units * real_size;
+    net->block = fnn_at_most(fnn_at_least(BLOCK_BYTES / row_bytes / BLOCK_ROWS, 1), 8) * BLOCK_ROWS;
+    net->chunk = fnn_at_least(CHUNK_BYTES / row_bytes / net->block * net->block, CHUNK_ROWS);
+    /* Sparsity needs the mean activation of the whole batch before it goes back. */
+    net->chunk = net->beta > 0 ? fnn_at_least(n, 1) : fnn_at_most(net->chunk, fnn_at_least(n, 1));
+
+    for (int l = 0; l < net->n_layers; l++) {
+        fnn_layer *layer = &net->layers[l];
+        const ptrdiff_t rows = round_up(net->chunk * layer->n_out, align);
+        layer->y = layer->z = layer->a = used;
+        used += rows;
+        if (fnn_activations[layer->activation].needs_z) {
+            layer->z = used;
+            used += rows;
+        }
+        if (layer->keep < 1) {
+            layer->a = used;
+            used += rows;
+        }
+        layer->dz = used;
+        used += rows;
+        layer->wt = used;
+        used += l > 0 ? round_up(layer->n_in * layer->n_out, align) : 0;
+        layer->sparse = used;
+        used += round_up(layer->n_out, align);
+        layer->stripe =
+            fnn_at_most(fnn_at_least(STRIPE_BYTES / (layer->n_out * real_size) / STRIPE_ROWS, 1), 4) * STRIPE_ROWS;
+        layer->n_stripes = (layer->n_in + layer->stripe - 1) / layer->stripe;
+        net->n_tasks += layer->n_stripes;
+        n_parameters += (layer->n_in + 1) * layer->n_out;
+        net->scratch_size = fnn_at_least(net->scratch_size, round_up((layer->stripe + 1) * layer->n_out, align));
+    }
+    /* Written once with its final value, like widest and block: another thread may be predicting. */
+    net->n_parameters = n_parameters;
+    net->scratch = used;
+    used += n_threads * net->scratch_size;
+    net->gathered = used;
+    used += round_up(net->chunk * net->layers[0].n_in, align);
+    net->sums = used * real_size;
+    net->n_sums = fnn_at_least(net->n_tasks, (net->chunk + net->block - 1) / net->block);
+    net->workspace = used;
+}
+
+ptrdiff_t fnn_net_bytes(const fnn_net *net, int real_size) {
+    return net->workspace * real_size + net->n_sums * (ptrdiff_t)sizeof(double);
+}
+
+ptrdiff_t fnn_predict_scratch(const fnn_net *net, const fnn_machine *machine, ptrdiff_t n) {
+    ptrdiff_t rows = n;
+    if (n > net->block) {
+        rows = net->block * machine->n_threads;
+        if (machine->gemm != FNN_GEMM_OWN) /* BLAS takes a chunk as one block */
+            rows = fnn_at_least(rows, fnn_at_most(n, FNN_PREDICT_CHUNK));
+    }
+    return 2 * rows * net->widest;
+}
