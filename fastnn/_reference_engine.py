@@ -18,6 +18,9 @@ from fastnn.spec import NetworkSpec
 
 Array = npt.NDArray[Any]
 
+# Like the compiled engine: what is not finite shows in the results, not as a warning.
+_quiet = np.errstate(all="ignore")
+
 
 @dataclass
 class _Layer:
@@ -54,6 +57,7 @@ class ReferenceEngine:
 
     # --- Passes -------------------------------------------------------------------------------------------------------
 
+    @_quiet
     def predict(self, X: Array, out: Array | None = None) -> Array:
         """The outputs (B, O) for X (B, I), or (O,) for (I,); written into ``out`` where given."""
         single = isinstance(X, np.ndarray) and X.ndim == 1
@@ -73,18 +77,22 @@ class ReferenceEngine:
         out[...] = y
         return out
 
+    @_quiet
     def activations(self, X: Array) -> list[Array]:
         """Every layer's output (B, n), without dropout."""
         return [layer.y for layer in self._forward(self._inputs(X))]
 
+    @_quiet
     def loss(self, X: Array, target: Array, weight: Array | None, step: int | None = None) -> float:
         """The cost; with the dropout masks of ``step`` where it is given."""
         return self._cost(self._batch(X, target, weight), target, weight, step, gradient=False)
 
+    @_quiet
     def loss_and_gradients(self, X: Array, target: Array, weight: Array | None, step: int | None = None) -> float:
         """The cost, and its gradient in ``gradients``."""
         return self._cost(self._batch(X, target, weight), target, weight, step, gradient=True)
 
+    @_quiet
     def input_gradient(self, X: Array, dY: Array, out: Array | None = None) -> Array:
         """dX (B, I), the vector–Jacobian product of the outputs with dY (B, O), without dropout."""
         x = self._inputs(X)
@@ -102,6 +110,7 @@ class ReferenceEngine:
 
     # --- Training -----------------------------------------------------------------------------------------------------
 
+    @_quiet
     def train_step(self, X: Array, target: Array, weight: Array | None, state: OptimizerState) -> float:
         """One update; returns the cost before it. Where that is not finite nothing is updated."""
         loss = self.loss_and_gradients(X, target, weight, state.t)
