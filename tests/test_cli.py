@@ -1,0 +1,80 @@
+"""The command line: what is printed where, and the exit codes. What the demo does is tested in test_demo.py."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from idx_files import write_idx_folder
+
+import fastnn
+from fastnn.__main__ import main
+
+
+def _run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """The command as a user starts it, in a process of its own."""
+    command = [sys.executable, "-m", "fastnn", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300, check=False)
+
+
+def test_info_names_what_was_chosen_and_what_forces_it() -> None:
+    done = _run("info")
+    assert done.returncode == 0, done.stderr
+    for word in (fastnn.__version__, "FASTNN_ISA", "FASTNN_GEMM", "FASTNN_NUM_THREADS"):
+        assert word in done.stdout
+
+
+def test_missing_folder_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
+    done = _run("demo", "--data", str(tmp_path / "absent"))
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr == f"fastnn demo: {tmp_path / 'absent'}: there is no such folder\n"
+
+
+def test_damaged_folder_is_one_sentence_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_idx_folder(tmp_path / "data")
+    file = folder / "t10k-images-idx3-ubyte.gz"
+    file.write_bytes(file.read_bytes()[:100])
+    assert main(["demo", "--data", str(folder)]) == 2
+    printed = capsys.readouterr()
+    assert printed.err == f"fastnn demo: {file}: the gzip file is cut short\n"
+    assert printed.out == ""
+
+
+def test_output_folder_that_is_missing_is_told_before_training(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("matplotlib", reason="the plot extra is not installed")
+    assert main(["demo", "--output", str(tmp_path / "absent" / "a.png")]) == 2
+    printed = capsys.readouterr()
+    assert "there is no folder" in printed.err
+    assert printed.out == ""
+
+
+def test_without_matplotlib_the_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    assert main(["demo"]) == 2
+    assert capsys.readouterr().err == 'fastnn demo: pictures need matplotlib: pip install "fastnn[plot]"\n'
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["train"], ["demo", "--epochs", "0"], ["demo", "--epochs", "many"], ["demo", "--seed", "-1"]],
+    ids=" ".join,
+)
+def test_wrong_arguments_are_refused_with_the_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+    assert capsys.readouterr().err.startswith("usage: fastnn")
+
+
+def test_interrupt_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("fastnn.demo.run_demo", interrupted)
+    assert main(["demo"]) == 130
+    assert capsys.readouterr().err == "\nfastnn: interrupted\n"

@@ -1,0 +1,123 @@
+"""Threads: the same bits for any number, several callers at once, and a pool that survives fork."""
+
+import multiprocessing
+import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import MLP
+
+SIZES = [50, 120, 60, 10]
+
+
+def network(**settings: object) -> MLP:
+    return MLP(SIZES, output="softmax", seed=3, **settings)
+
+
+def data(rows: int = 700, dtype: str = "float32") -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((rows, SIZES[0])).astype(dtype), rng.integers(0, SIZES[-1], rows)
+
+
+def trained(n_threads: int, dtype: str, batch_size: int | None) -> tuple[np.ndarray, list[float]]:
+    X, y = data(2500, dtype)
+    net = network(dtype=dtype, dropout=0.2, l2=1e-3)
+    with fastnn.threads(n_threads):
+        history = net.fit(X, y, optimizer=fastnn.Adam(1e-2, clip_norm=1.0), epochs=2, batch_size=batch_size)
+    return net.parameters.copy(), history.loss
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("batch_size", [128, None])  # None: longer than one chunk
+def test_same_bits_for_any_number_of_threads(isa: str, dtype: str, batch_size: int | None) -> None:
+    with fastnn.gemm("own"):
+        parameters, losses = trained(1, dtype, batch_size)
+        assert np.isfinite(losses).all()
+        for n_threads in (2, 7):
+            more_parameters, more_losses = trained(n_threads, dtype, batch_size)
+            np.testing.assert_array_equal(more_parameters, parameters)
+            assert more_losses == losses
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_row_has_the_same_bits_in_any_batch(isa: str, dtype: str) -> None:
+    X, _ = data(150, dtype)
+    net = network(dtype=dtype)
+    with fastnn.gemm("own"):
+        together = net.predict(X)
+        for i in (0, 1, 31, 32, 149):
+            np.testing.assert_array_equal(net.predict(X[i : i + 1])[0], together[i])
+            np.testing.assert_array_equal(net.predict(X[i]), together[i])
+
+
+def test_several_threads_predict_with_one_network() -> None:
+    X, _ = data(600)
+    net = network()
+    expected = net.predict(X)
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: net.predict(X), range(200)))
+    assert all(np.array_equal(result, expected) for result in results)
+
+
+def test_several_threads_train_networks_of_their_own() -> None:
+    X, y = data()
+
+    def loss(seed: int) -> float:
+        net = MLP(SIZES, output="softmax", seed=seed)
+        return net.fit(X, y, epochs=3, batch_size=64).loss[-1]
+
+    alone = [loss(seed) for seed in range(6)]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(loss, range(6))) == alone
+
+
+def test_using_one_workspace_from_two_threads_is_refused() -> None:
+    X, y = data()
+    net = network()
+    barrier = threading.Barrier(2)
+    refusals: list[str] = []
+
+    def evaluate() -> None:
+        barrier.wait(10)
+        for _ in range(2000):
+            try:
+                net.loss(X, y)
+            except RuntimeError as error:
+                refusals.append(str(error))
+                return
+
+    threads = [threading.Thread(target=evaluate) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    # The call runs without the GIL, so that the two meet in the engine within a few calls; one is sent away.
+    assert refusals
+    assert all("another thread" in message for message in refusals)
+    assert np.isfinite(net.loss(X, y))
+
+
+def _predict_in_child(net: MLP, X: np.ndarray, expected: np.ndarray) -> None:
+    sys.exit(0 if np.array_equal(net.predict(X), expected) else 1)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork on this platform")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+def test_fork_after_threads_were_used() -> None:
+    X, _ = data(2000)
+    net = network()
+    with fastnn.threads(4), fastnn.gemm("own"):
+        expected = net.predict(X)  # the pool has threads now
+        child = multiprocessing.get_context("fork").Process(target=_predict_in_child, args=(net, X, expected))
+        child.start()
+        child.join(30)
+        alive = child.is_alive()
+        if alive:
+            child.kill()
+        assert not alive, "the child hangs"
+        assert child.exitcode == 0
+        np.testing.assert_array_equal(net.predict(X), expected)
