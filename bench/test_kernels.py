@@ -1,0 +1,68 @@
+"""Every kernel beside its NumPy twin: one group an op, shape and dtype, from the tests' table of cases.
+
+Both sides get the same arguments and, where the op takes them, buffers for the results. That they agree is asserted
+before the timing. FASTNN_ISA and FASTNN_GEMM choose what the compiled side is made of.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from opcases import CASES, Arguments, Case, assert_close, widened
+from workloads import SIDES
+
+from fastnn import kernels, reference
+
+MODULES: dict[str, ModuleType] = dict(zip(SIDES, (kernels, reference), strict=True))
+
+
+def _arguments(case: Case, dtype: str) -> Arguments:
+    """Of the case's first variant at the size that is worth timing."""
+    settings = {name: value for name, value in case.variants[0].items() if name != "shapes"}
+    return case.make(np.random.default_rng(0), case.bench_shape, dtype, **settings)
+
+
+def _arrays(values: dict[str, Any]) -> dict[str, np.ndarray]:
+    return {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+
+
+def _workloads() -> Iterator[tuple[str, str]]:
+    """Op and dtype; an op whose arguments hold no real numbers is timed once."""
+    for name, case in CASES.items():
+        yield name, "float32"
+        if _arrays(_arguments(case, "float32")):
+            yield name, "float64"
+
+
+def _buffers(case: Case, results: dict[str, Any]) -> Arguments:
+    """Room for the results, so that allocating is not what is timed; ops that work in place need none."""
+    if case.updated:
+        return {}
+    named = {name: results[name] for name in case.outputs if name in results}
+    if not named and case.outputs:  # a loss: its gradient is returned, the buffer has another name
+        named = {case.outputs[0]: results["gradient"]}
+    return {name: np.empty_like(value) for name, value in named.items()}
+
+
+def _flop(case: Case) -> int | None:
+    """Multiplications and additions of the matrix products; None for ops that have none."""
+    products = {"affine_forward": 1, "affine_backward": 2}.get(case.name)
+    return products and 2 * products * math.prod(case.bench_shape)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize(("name", "dtype"), list(_workloads()))
+def test_kernel(name: str, dtype: str, side: str, benchmark: Any, facts: Callable[..., None]) -> None:
+    case = CASES[name]
+    arguments = _arguments(case, dtype)
+    got = case.run(kernels, arguments)
+    assert_close(case, dtype, arguments, got, case.run(reference, widened(arguments)))
+
+    call = {**arguments, **_buffers(case, got)}
+    touched = sum(a.nbytes for a in _arrays(arguments).values()) + sum(a.nbytes for a in _arrays(got).values())
+    benchmark.group = f"{name} {'×'.join(map(str, case.bench_shape))} {dtype}"
+    facts(side=side, dtype=dtype, shape=case.bench_shape, flop=_flop(case), bytes=touched)
+    benchmark(getattr(MODULES[side], name), **call)
