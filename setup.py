@@ -1,7 +1,7 @@
 """Build logic only; the metadata is in pyproject.toml.
 
-One static library for each instruction set, compiled from the same sources with other flags, one for each part of the C core
-that knows no instruction set, then the Cython extensions that link them.
+One static library for each instruction set, compiled from the same sources with other flags, one for each part of the
+C core that knows no instruction set, then the Cython extensions that link them.
 """
 
 import platform
@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from Cython.Build import cythonize
 from setuptools import Extension, setup
+from setuptools.command.build_py import build_py
 
 # Errors of arithmetic are neither trapped nor reported in errno; everything else of IEEE 754 stays (no -ffast-math: it
 # would also set flush-to-zero for the whole process).
@@ -37,6 +38,19 @@ EXTENSIONS = {
     "engine": ["engine", "info"],
 }
 HEADERS = sorted(str(path) for pattern in ("*.h", "*.def", "kernels/*") for path in Path("src_c").glob(pattern))
+
+
+class BuildPackage(build_py):
+    """Puts the header that `cimport fastnn.kernels` needs into the package, as fastnn/include."""
+
+    def run(self):
+        """Copy the modules, then the header; an editable install finds it in src_c."""
+        super().run()
+        if not self.editable_mode:
+            target = Path(self.build_lib) / "fastnn" / "include"
+            target.mkdir(parents=True, exist_ok=True)
+            for name in ("fnn.h", "fnn_ops.def"):
+                self.copy_file(f"src_c/{name}", str(target / name))
 
 
 def library(name, sources, flags):
@@ -76,6 +90,7 @@ extensions = [
 ]
 
 setup(
+    cmdclass={"build_py": BuildPackage},
     libraries=libraries,
     ext_modules=cythonize(
         extensions,

@@ -12,9 +12,10 @@ if any(find_spec(f"fastnn.{name}") is None for name in ("_core", "kernels", "eng
         "from another folder, so that the source folder does not stand before the installed package"
     )
 
-from fastnn import callbacks, kernels, optim, reference, schedules
+import fastnn.kernels as kernels
+from fastnn import callbacks, optim, reference, schedules
 from fastnn.callbacks import Callback, EarlyStopping, ProgressBar
-from fastnn.config import gemm, isa, show_config, threads
+from fastnn.config import gemm, get_include, isa, show_config, threads
 from fastnn.fitting import NonFiniteLossError
 from fastnn.history import History
 from fastnn.io import ModelFileError
@@ -45,6 +46,7 @@ __all__ = [
     "callbacks",
     "datasets",
     "gemm",
+    "get_include",
     "isa",
     "kernels",
     "optim",

@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from fastnn import _core
@@ -142,3 +143,18 @@ def _blas() -> str:
     found = scipy.show_config(mode="dicts") or {}
     blas = found.get("Build Dependencies", {}).get("blas", {})
     return f"{blas.get('name', 'unknown')} {blas.get('version', '')}".strip() + f" (SciPy {scipy.__version__})"
+
+
+def get_include() -> str:
+    """The folder of ``fnn.h``, for compiling code that cimports `fastnn.kernels`.
+
+    Examples
+    --------
+    >>> import os
+    >>> os.path.exists(os.path.join(fastnn.get_include(), "fnn.h"))
+    True
+    """
+    package = Path(__file__).parent
+    # Beside the package in a source folder, inside it once installed.
+    folders = (package / "include", package.parent / "src_c")
+    return str(next(folder for folder in folders if (folder / "fnn.h").exists()))

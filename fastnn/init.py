@@ -88,7 +88,7 @@ def _weights(scheme: Any, rng: np.random.Generator, n_in: int, n_out: int, activ
     if callable(scheme):
         return _from_function(scheme, rng, n_in, n_out)
     if _is_parametrised(scheme):
-        return _parametrised(*scheme, rng, n_in, n_out)
+        return _parametrised(scheme[0], scheme[1], rng, n_in, n_out)
     if not isinstance(scheme, str):
         raise TypeError(f"init: wanted a name, a pair such as ('normal', 0.01) or a function, got {scheme!r}")
     if scheme not in NAMES:

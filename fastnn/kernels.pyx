@@ -206,6 +206,10 @@ cdef inline bint _by_blas(int dtype, int product, Py_ssize_t M, Py_ssize_t K, Py
     return fnn_use_blas(settings.gemm, settings.isa, dtype, product, M, K, N)
 
 
+cdef const fnn_kernels *table(int dtype) noexcept nogil:
+    return active[dtype]
+
+
 cdef void affine(
     int dtype, void *y, const void *x, const void *w, const void *b, Py_ssize_t B, Py_ssize_t I, Py_ssize_t O
 ) noexcept nogil:

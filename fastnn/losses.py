@@ -86,7 +86,7 @@ def prepare_target(name: str, y: Any, loss: str, n_rows: int, n_outputs: int, dt
         raise ValueError(f"{name}: wanted shape {wanted} for loss {loss!r}, got {array.shape}")
     require_finite(name, target)
     if is_probabilistic(loss):
-        _require_rows(name, target, (target >= 0).all(axis=1) & (target <= 1).all(axis=1), "values in [0, 1]")
+        _require_rows(name, target, ((target >= 0) & (target <= 1)).all(axis=1), "values in [0, 1]")
     if labels:
         sums = target.sum(axis=1, dtype=np.float64)
         _require_rows(name, target, np.abs(sums - 1.0) <= _ROW_SUM_TOLERANCE, "a sum of 1")
@@ -137,7 +137,7 @@ def _labels(name: str, labels: Array, n_rows: int, n_classes: int) -> Array:
     return np.require(labels, np.intp, ["C", "A"])
 
 
-def _require_rows(name: str, target: Array, good: Array, wanted: str) -> None:
+def _require_rows(name: str, target: Array, good: Any, wanted: str) -> None:
     if not good.all():
         row = int(np.argmin(good))
         shown = np.array2string(target[row], threshold=8, precision=4)

@@ -142,10 +142,10 @@ class MLP(Network):
         array([0., 0.])
         """
         try:
-            return self._engine.predict(X, out)  # type: ignore[no-any-return]
+            return self._engine.predict(X, out)
         except (TypeError, ValueError):
             pass
-        return self._engine.predict(self._inputs(X), out)  # type: ignore[no-any-return]
+        return self._engine.predict(self._inputs(X), out)
 
     __call__ = predict
 
@@ -308,10 +308,10 @@ class MLP(Network):
         if optimizer.schedule is not None:
             state.hyper[0] = optimizer.learning_rates(state.t, 1)[0]
         try:
-            return self._engine.train_step(X, y, sample_weight, state)  # type: ignore[no-any-return]
+            return self._engine.train_step(X, y, sample_weight, state)
         except (TypeError, ValueError):
             pass
-        return self._engine.train_step(*self._batch(X, y, sample_weight), state)  # type: ignore[no-any-return]
+        return self._engine.train_step(*self._batch(X, y, sample_weight), state)
 
     def fit(
         self,

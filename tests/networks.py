@@ -117,7 +117,7 @@ def functions(anp: Any, erf: Any) -> dict[str, Any]:
 
 
 def cost(anp: Any, erf: Any, spec: NetworkSpec, p: Any, case: Case, kinks: list[Any] | None = None) -> Any:
-    """The cost of the flat parameters ``p``, in the arithmetic of ``anp``; the side of every kink goes into ``kinks``."""
+    """The cost of the flat parameters ``p``, in the arithmetic of ``anp``; ``kinks`` gets the side of every kink."""
     function = functions(anp, erf)
     a, rows = case.X, len(case.X)
     share = np.full(rows, 1 / rows) if case.weight is None else case.weight / case.weight.sum()
@@ -135,7 +135,8 @@ def cost(anp: Any, erf: Any, spec: NetworkSpec, p: Any, case: Case, kinks: list[
             if spec.sparsity is not None:
                 rho, beta = spec.sparsity
                 mean = anp.dot(share, output)
-                total = total + beta * anp.sum(rho * anp.log(rho / mean) + (1 - rho) * anp.log((1 - rho) / (1 - mean)))
+                divergence = rho * anp.log(rho / mean) + (1 - rho) * anp.log((1 - rho) / (1 - mean))
+                total = total + beta * anp.sum(divergence)
             a = output * mask
     return total + anp.dot(share, _row_losses(anp, function, spec.loss, z, output, case.target))
 

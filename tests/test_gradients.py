@@ -65,7 +65,7 @@ def test_against_central_differences(number: int, backend: str) -> None:
 
 
 def _crosses_a_kink(net: MLP, case: Case, i: int) -> bool:
-    """Whether parameter i, moved as far as the differences move it, takes a unit over a kink: it has no derivative there."""
+    """Whether parameter i, moved as far as the differences move it, takes a unit over a kink."""
     sides = []
     for shift in (-2e-4, 2e-4):
         p, kinks = net.parameters.copy(), []

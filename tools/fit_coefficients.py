@@ -1,8 +1,8 @@
 """Fit the polynomials of the elementwise kernels and write src_c/kernels/coefficients.h.
 
-Run ``python tools/fit_coefficients.py`` (needs mpmath) after changing a degree. Each polynomial interpolates its function in
-50-digit arithmetic at Chebyshev nodes, which is within a factor of about two of the minimax error; the printed figures are
-the largest relative errors of the exact polynomial, the rounding of the kernels comes on top.
+Run ``python tools/fit_coefficients.py`` (needs mpmath) after changing a degree. Each polynomial interpolates its
+function in 50-digit arithmetic at Chebyshev nodes, which is within a factor of about two of the minimax error; the
+printed figures are the largest relative errors of the exact polynomial, the rounding of the kernels comes on top.
 """
 
 from pathlib import Path
@@ -90,8 +90,8 @@ FITS = [
 def main():
     """Write the header and print the errors."""
     lines = [
-        "/* Polynomials of the elementwise kernels, lowest power first. Written by tools/fit_coefficients.py, which says what",
-        "   each approximates; not edited by hand. */",
+        "/* Polynomials of the elementwise kernels, lowest power first. Written by tools/fit_coefficients.py, which",
+        "   says what each approximates; not edited by hand. */",
         "/* clang-format off */",
         "#ifndef FNN_COEFFICIENTS_H",
         "#define FNN_COEFFICIENTS_H",

@@ -6,7 +6,6 @@ B rows, O outputs. Elements are computed in the arrays' dtype; the rows' losses 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 

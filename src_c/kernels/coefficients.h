@@ -1,5 +1,5 @@
-/* Polynomials of the elementwise kernels, lowest power first. Written by tools/fit_coefficients.py, which says what
-   each approximates; not edited by hand. */
+/* Polynomials of the elementwise kernels, lowest power first. Written by tools/fit_coefficients.py, which
+   says what each approximates; not edited by hand. */
 /* clang-format off */
 #ifndef FNN_COEFFICIENTS_H
 #define FNN_COEFFICIENTS_H
