@@ -25,7 +25,7 @@ if IS_X86:
     }
 # Parts that know no instruction set -> their sources. `pool` has state, so one extension alone may link it.
 PARTS = {
-    "engine": ["plan", "rows", "step"],
+    "engine": ["plan", "narrow", "rows", "step"],
     "info": ["info", "shuffle"],
     "dispatch": ["dispatch"],
     "pool": ["pool"],
@@ -66,7 +66,9 @@ def write_blas_int():
     declarations = (Path(scipy.linalg.__file__).parent / "cython_blas.pxd").read_text()
     named = "blas_int" in declarations
     line = "from scipy.linalg.cython_blas cimport blas_int" if named else "ctypedef int blas_int"
-    Path("fastnn/_blas_int.pxd").write_text(f"# Written by setup.py for the SciPy of this build.\n{line}\n")
+    target, text = Path("fastnn/_blas_int.pxd"), f"# Written by setup.py for the SciPy of this build.\n{line}\n"
+    if not target.exists() or target.read_text() != text:  # a newer file would compile _blas.pyx again
+        target.write_text(text)
 
 
 write_blas_int()

@@ -308,8 +308,6 @@ cdef class Engine:
         try:
             self._prepare(batch.n)
             with nogil:
-                if gradients != NULL:
-                    fnn_refresh(&self.net, &machine, PyArray_DATA(self.parameters), self.workspace)
                 cost = fnn_step(&self.net, &machine, PyArray_DATA(self.parameters), gradients, NULL, &batch, masks,
                                 self.workspace)
         finally:
@@ -350,7 +348,6 @@ cdef class Engine:
             self._load(state)
             self._prepare(batch.n)
             with nogil:
-                fnn_refresh(&self.net, &machine, PyArray_DATA(self.parameters), self.workspace)
                 cost = self._step(&machine, &batch)
         finally:
             self.busy = False
@@ -405,7 +402,6 @@ cdef class Engine:
         cdef double work = 0, row_work = 3.0 * self.net.n_parameters
         cdef fnn_batch batch
         cdef bint new_epoch = True
-        fnn_refresh(&self.net, machine, PyArray_DATA(self.parameters), self.workspace)
         while done < n_steps:
             if new_epoch and order.rows != NULL:
                 self._shuffle(order, n, epoch)

@@ -60,7 +60,7 @@ cdef extern from "fnn.h" nogil:
                      Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
         void gemm_tn(void *, const void *, const Py_ssize_t *, const void *, int,
                      Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
-        void transpose(void *, const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void transpose(void *, const void *, Py_ssize_t, Py_ssize_t) noexcept nogil
         void fill_rows(void *, const void *, Py_ssize_t, Py_ssize_t) noexcept nogil
         void column_sums(void *, const void *, const void *, const Py_ssize_t *, int,
                          Py_ssize_t, Py_ssize_t) noexcept nogil

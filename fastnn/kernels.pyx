@@ -311,7 +311,7 @@ def affine_backward(dy, x, w, y, activation="identity", *, alpha=None, z=None, d
             if dx_by_blas and gemm(dtype, 0, 1, B, I, O, dz, O, PyArray_DATA(W), O, 0.0, to_dx, I) == 0:
                 pass
             elif wt != NULL:
-                k.transpose(wt, PyArray_DATA(W), I, O, 0, I)
+                k.transpose(wt, PyArray_DATA(W), I, O)
                 k.gemm_nn(to_dx, dz, NULL, wt, NULL, 0, B, O, I)
         if to_dw != NULL:
             if not (_by_blas(dtype, FNN_WEIGHT_GRADIENT, I, B, O)

@@ -63,6 +63,5 @@ cdef extern from "net.h" nogil:
                      Py_ssize_t n, void *out, void **outputs, void *scratch)
     double fnn_step(const fnn_net *net, const fnn_machine *machine, void *parameters, void *gradients,
                     const fnn_optimizer *optimizer, const fnn_batch *batch, int64_t dropout_step, void *workspace)
-    void fnn_refresh(const fnn_net *net, const fnn_machine *machine, const void *parameters, void *workspace)
     void fnn_input_gradient(const fnn_net *net, const fnn_machine *machine, const void *parameters, const void *x,
                             const void *dy, Py_ssize_t n, void *dx, void *wt0, void *workspace)

@@ -55,6 +55,11 @@ typedef struct fnn_targets {
     double scale; /* 1 / sum of the weights of the batch */
 } fnn_targets;
 
+/* Blocks of a batch for narrow layers: n of them, of `rows` lanes each, the last of `last`; all whole vectors. */
+typedef struct fnn_blocks {
+    ptrdiff_t n, rows, last;
+} fnn_blocks;
+
 /* y, z (B, O); elementwise kernels see B * O elements. alpha: slope of leaky_relu, scale of elu. y may be z. */
 typedef void (*fnn_activation_fn)(void *y, const void *z, double alpha, ptrdiff_t B, ptrdiff_t O);
 /* dz (B, O) = dy o g'(z), from the output y or, where needs_z says so, from z. dz may be dy. */

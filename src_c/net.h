@@ -27,6 +27,7 @@ typedef struct fnn_net {
     fnn_layer *layers;
     /* Filled by fnn_net_plan. */
     ptrdiff_t n_parameters, widest;
+    int narrow; /* training may keep features, not rows, in line */
     ptrdiff_t
         chunk; /* rows whose activations are kept at a time; longer batches accumulate their gradient over chunks */
     ptrdiff_t block; /* rows that go through all layers together, in cache */
@@ -73,12 +74,9 @@ void fnn_predict(const fnn_net *net, const fnn_machine *machine, const void *par
                  void *out, void *const *outputs, void *scratch);
 
 /* Cost of the batch; with gradients, its gradient (n_parameters,); with optimizer, the parameters are updated, unless the cost
-   is not finite, and gradients is used as room. dropout_step: FNN_NO_DROPOUT, or the step whose masks are used. Before the
-   first step after parameters may have changed, call fnn_refresh. */
+   is not finite, and gradients is used as room. dropout_step: FNN_NO_DROPOUT, or the step whose masks are used. */
 double fnn_step(const fnn_net *net, const fnn_machine *machine, void *parameters, void *gradients,
                 const fnn_optimizer *optimizer, const fnn_batch *batch, int64_t dropout_step, void *workspace);
-/* Copies of W transposed, which back-propagation multiplies with; steps keep them up to date. */
-void fnn_refresh(const fnn_net *net, const fnn_machine *machine, const void *parameters, void *workspace);
 
 /* dx (n, n_in) = dy (n, n_out) times the Jacobian of the outputs in x (n, n_in). wt0: room for n_in n_out reals of the first
    layer. */

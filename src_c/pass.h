@@ -31,6 +31,7 @@ typedef struct fnn_pass {
     double l2; /* of this batch: divided by its rows where the form says so */
     int compute, accumulate, finish, update, fused;
     double *sums;
+    int narrow; /* activations are kept as narrow.c has them */
 } fnn_pass;
 
 static inline ptrdiff_t fnn_at_most(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
@@ -53,6 +54,17 @@ static inline int fnn_threads_for(const fnn_pass *p, double work) {
     return work < FNN_PARALLEL_WORK ? 1 : p->machine->n_threads;
 }
 
+/* Blocks of narrow layers are padded to it: a whole number of vectors of any instruction set and dtype. */
+enum { FNN_LANES = 16 };
+/* plan.c: whether this batch is trained by narrow.c. */
+int fnn_is_narrow(const fnn_pass *p);
+/* narrow.c: fnn_row_task, and the gradient of rows i0 to i1 of W (and, where db is given, of b), for narrow layers. */
+void fnn_narrow_row_task(void *pass, ptrdiff_t i, int slot);
+void fnn_narrow_gradient(const fnn_pass *p, int l, void *dw, void *db, ptrdiff_t i0, ptrdiff_t i1);
+/* rows.c: the loss of B rows of the chunk from `first` on, of outputs y (B, n_out), and its gradient. */
+double fnn_loss(const fnn_pass *p, void *dz, const void *y, ptrdiff_t first, ptrdiff_t B);
+/* rows.c: the copies of W transposed that the own kernel goes back with, of layers from 1 on; with wt0, of all. */
+void fnn_transpose_weights(const fnn_pass *p);
 /* rows.c: blocks of the chunk through `task`, in parallel; one block on the calling thread where a product is BLAS's. */
 void fnn_rows_in_parallel(fnn_pass *p, fnn_task_fn task);
 void fnn_forward_task(void *pass, ptrdiff_t i, int slot);

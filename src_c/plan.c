@@ -13,7 +13,25 @@ enum {
     ALIGN_BYTES = 64
 };
 
+/* Widths up to which lanes are rows of the batch, and batches from which that pays. */
+enum { NARROW_UNITS = 32, NARROW_BATCH = 48 };
+
 static inline ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t to) { return (n + to - 1) / to * to; }
+
+/* What narrow.c can do: elementwise all through, but for what the loss contains. */
+static int is_narrow(const fnn_net *net) {
+    int narrow = net->layers[0].n_in <= NARROW_UNITS && net->beta <= 0;
+    for (int l = 0; l < net->n_layers; l++) {
+        const fnn_layer *layer = &net->layers[l];
+        const int inside_loss = net->logits && l == net->n_layers - 1;
+        narrow &= layer->n_out <= NARROW_UNITS && layer->keep >= 1 && (layer->activation != FNN_softmax || inside_loss);
+    }
+    return narrow;
+}
+
+int fnn_is_narrow(const fnn_pass *p) {
+    return p->net->narrow && p->batch.n >= NARROW_BATCH && p->machine->gemm != FNN_GEMM_BLAS;
+}
 
 void fnn_net_plan(fnn_net *net, int real_size, int n_threads, ptrdiff_t n) {
     const ptrdiff_t align = ALIGN_BYTES / real_size;
@@ -24,7 +42,9 @@ void fnn_net_plan(fnn_net *net, int real_size, int n_threads, ptrdiff_t n) {
         widest = fnn_at_least(widest, net->layers[l].n_out);
     }
     net->widest = widest;
+    net->narrow = is_narrow(net);
     const ptrdiff_t row_bytes = 2 * units * real_size;
+    /* BLOCK_ROWS is a whole number of vectors, as narrow blocks want. */
     net->block = fnn_at_most(fnn_at_least(BLOCK_BYTES / row_bytes / BLOCK_ROWS, 1), 8) * BLOCK_ROWS;
     net->chunk = fnn_at_least(CHUNK_BYTES / row_bytes / net->block * net->block, CHUNK_ROWS);
     /* Sparsity needs the mean activation of the whole batch before it goes back. */
@@ -32,7 +52,7 @@ void fnn_net_plan(fnn_net *net, int real_size, int n_threads, ptrdiff_t n) {
 
     for (int l = 0; l < net->n_layers; l++) {
         fnn_layer *layer = &net->layers[l];
-        const ptrdiff_t rows = round_up(net->chunk * layer->n_out, align);
+        const ptrdiff_t rows = round_up(round_up(net->chunk, FNN_LANES) * layer->n_out, align);
         layer->y = layer->z = layer->a = used;
         used += rows;
         if (fnn_activations[layer->activation].needs_z) {
@@ -56,12 +76,14 @@ void fnn_net_plan(fnn_net *net, int real_size, int n_threads, ptrdiff_t n) {
         n_parameters += (layer->n_in + 1) * layer->n_out;
         net->scratch_size = fnn_at_least(net->scratch_size, round_up((layer->stripe + 1) * layer->n_out, align));
     }
+    if (net->narrow) /* outputs and their gradient with a row a line, for the loss */
+        net->scratch_size = fnn_at_least(net->scratch_size, 2 * net->block * net->layers[net->n_layers - 1].n_out);
     /* Written once with its final value, like widest and block: another thread may be predicting. */
     net->n_parameters = n_parameters;
     net->scratch = used;
     used += n_threads * net->scratch_size;
     net->gathered = used;
-    used += round_up(net->chunk * net->layers[0].n_in, align);
+    used += round_up(round_up(net->chunk, FNN_LANES) * net->layers[0].n_in, align);
     net->sums = used * real_size;
     net->n_sums = fnn_at_least(net->n_tasks, (net->chunk + net->block - 1) / net->block);
     net->workspace = used;

@@ -5,21 +5,32 @@
 
 #include <string.h>
 
-/* y (B, N) = x W + b, or W transposed (K, N) without b. */
-static void product(const fnn_pass *p, int kind, void *y, const void *x, const ptrdiff_t *rows, const void *w,
-                    const void *b, ptrdiff_t B, ptrdiff_t K, ptrdiff_t N) {
-    if (fnn_by_blas(p, kind, B, K, N)) {
-        if (rows) {
-            char *gathered = fnn_at(p, p->net->gathered);
-            p->k->gather(gathered, x, rows, B, K);
-            x = gathered;
-        }
-        if (b)
-            p->k->fill_rows(y, b, B, N);
-        p->machine->blas(p->net->dtype, 0, 0, B, N, K, x, K, w, N, b ? 1.0 : 0.0, y, N);
-    } else {
-        p->k->gemm_nn(y, x, rows, w, b, 0, B, K, N);
+/* z (B, O) = x (B, I) W + b */
+static void affine(const fnn_pass *p, const fnn_layer *layer, void *z, const void *x, const ptrdiff_t *rows,
+                   ptrdiff_t B) {
+    const ptrdiff_t I = layer->n_in, O = layer->n_out, size = p->k->size;
+    const char *w = p->parameters + layer->w * size, *b = p->parameters + layer->b * size;
+    if (!fnn_by_blas(p, FNN_FORWARD, B, I, O)) {
+        p->k->gemm_nn(z, x, rows, w, b, 0, B, I, O);
+        return;
     }
+    if (rows) {
+        char *gathered = fnn_at(p, p->net->gathered);
+        p->k->gather(gathered, x, rows, B, I);
+        x = gathered;
+    }
+    p->k->fill_rows(z, b, B, O);
+    p->machine->blas(p->net->dtype, 0, 0, B, O, I, x, I, w, O, 1.0, z, O);
+}
+
+/* dx (B, I) = dz (B, O) times W transposed; the own kernel has it transposed in wt. */
+static void input_gradient(const fnn_pass *p, const fnn_layer *layer, void *dx, const void *dz, const void *wt,
+                           ptrdiff_t B) {
+    const ptrdiff_t I = layer->n_in, O = layer->n_out;
+    if (fnn_by_blas(p, FNN_INPUT_GRADIENT, B, O, I))
+        p->machine->blas(p->net->dtype, 0, 1, B, I, O, dz, O, p->parameters + layer->w * p->k->size, O, 0.0, dx, I);
+    else
+        p->k->gemm_nn(dx, dz, NULL, wt, NULL, 0, B, O, I);
 }
 
 /* Rows `first` to first + B of the chunk through all layers. */
@@ -46,8 +57,7 @@ static void forward(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B, int slot) {
         }
         if (last && p->linear_output)
             z = y;
-        product(p, FNN_FORWARD, z, x, rows, p->parameters + layer->w * size, p->parameters + layer->b * size, B,
-                layer->n_in, layer->n_out);
+        affine(p, layer, z, x, rows, B);
         if (!(last && p->linear_output) && (layer->activation != FNN_identity || y != z))
             p->k->activation_forward[layer->activation](y, z, layer->alpha, B, layer->n_out);
         x = y;
@@ -61,9 +71,9 @@ static void forward(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B, int slot) {
     }
 }
 
-static double loss(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B) {
+double fnn_loss(const fnn_pass *p, void *dz, const void *y, ptrdiff_t first, ptrdiff_t B) {
     const fnn_layer *layer = &p->net->layers[p->net->n_layers - 1];
-    const ptrdiff_t size = p->k->size, start = p->first + first, here = first * layer->n_out * size;
+    const ptrdiff_t size = p->k->size, start = p->first + first;
     fnn_targets t = p->targets;
     if (t.rows) {
         t.rows += start;
@@ -72,8 +82,7 @@ static double loss(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B) {
         t.labels = t.labels ? t.labels + start : NULL;
         t.weight = t.weight ? (const char *)t.weight + start * size : NULL;
     }
-    return p->k->loss[p->net->loss](p->backward ? fnn_at(p, layer->dz) + here : NULL, fnn_at(p, layer->y) + here, &t, B,
-                                    layer->n_out);
+    return p->k->loss[p->net->loss](dz, y, &t, B, layer->n_out);
 }
 
 /* dz of every layer, from the derivative of the loss in the last layer's dz. */
@@ -99,11 +108,10 @@ static void backward(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B) {
             p->k->activation_backward[layer->activation](dz, dz, fnn_at(p, layer->y) + here, fnn_at(p, layer->z) + here,
                                                          layer->alpha, B, layer->n_out);
         if (l > 0)
-            product(p, FNN_INPUT_GRADIENT, fnn_at(p, net->layers[l - 1].dz) + first * layer->n_in * size, dz, NULL,
-                    fnn_at(p, layer->wt), NULL, B, layer->n_out, layer->n_in);
+            input_gradient(p, layer, fnn_at(p, net->layers[l - 1].dz) + first * layer->n_in * size, dz,
+                           fnn_at(p, layer->wt), B);
         else if (p->dx)
-            product(p, FNN_INPUT_GRADIENT, p->dx + start * layer->n_in * size, dz, NULL, p->wt0, NULL, B, layer->n_out,
-                    layer->n_in);
+            input_gradient(p, layer, p->dx + start * layer->n_in * size, dz, p->wt0, B);
     }
 }
 
@@ -116,13 +124,13 @@ void fnn_backward_task(void *context, ptrdiff_t i, int slot) {
     const fnn_pass *p = context;
     const ptrdiff_t first = i * p->block, B = fnn_at_most(p->block, p->rows - first);
     (void)slot;
-    if (p->dy) {
-        const fnn_layer *last = &p->net->layers[p->net->n_layers - 1];
-        const ptrdiff_t row = last->n_out * p->k->size;
-        memcpy(fnn_at(p, last->dz) + first * row, p->dy + (p->first + first) * row, (size_t)(B * row));
-    } else {
-        p->sums[i] = loss(p, first, B);
-    }
+    const fnn_layer *last = &p->net->layers[p->net->n_layers - 1];
+    const ptrdiff_t row = last->n_out * p->k->size;
+    char *dz = fnn_at(p, last->dz) + first * row;
+    if (p->dy)
+        memcpy(dz, p->dy + (p->first + first) * row, (size_t)(B * row));
+    else
+        p->sums[i] = fnn_loss(p, p->backward ? dz : NULL, fnn_at(p, last->y) + first * row, first, B);
     if (p->backward || p->dy)
         backward(p, first, B);
 }
@@ -145,12 +153,14 @@ void fnn_rows_in_parallel(fnn_pass *p, fnn_task_fn task) {
     p->machine->parallel(task, p, n_blocks, fnn_threads_for(p, (double)p->rows * (double)p->net->n_parameters));
 }
 
-void fnn_refresh(const fnn_net *net, const fnn_machine *machine, const void *parameters, void *workspace) {
-    const fnn_kernels *k = machine->kernels;
-    for (int l = 1; l < net->n_layers; l++) {
-        const fnn_layer *layer = &net->layers[l];
-        k->transpose((char *)workspace + layer->wt * k->size, (const char *)parameters + layer->w * k->size,
-                     layer->n_in, layer->n_out, 0, layer->n_in);
+void fnn_transpose_weights(const fnn_pass *p) {
+    const ptrdiff_t full = fnn_at_most(p->net->chunk, p->batch.n), rest = p->batch.n % full;
+    for (int l = p->wt0 ? 0 : 1; l < p->net->n_layers; l++) {
+        const fnn_layer *layer = &p->net->layers[l];
+        const ptrdiff_t I = layer->n_in, O = layer->n_out;
+        if (fnn_by_blas(p, FNN_INPUT_GRADIENT, full, O, I) && (!rest || fnn_by_blas(p, FNN_INPUT_GRADIENT, rest, O, I)))
+            continue;
+        p->k->transpose(l > 0 ? fnn_at(p, layer->wt) : p->wt0, p->parameters + layer->w * p->k->size, I, O);
     }
 }
 
@@ -183,9 +193,7 @@ void fnn_input_gradient(const fnn_net *net, const fnn_machine *machine, const vo
                   .dy = dy,
                   .dx = dx,
                   .wt0 = wt0};
-    const fnn_layer *first = &net->layers[0];
-    fnn_refresh(net, machine, parameters, workspace);
-    p.k->transpose(wt0, (const char *)parameters + first->w * p.k->size, first->n_in, first->n_out, 0, first->n_in);
+    fnn_transpose_weights(&p);
     for (; p.first < n; p.first += p.rows) {
         p.rows = fnn_at_most(net->chunk, n - p.first);
         fnn_rows_in_parallel(&p, fnn_row_task);

@@ -31,7 +31,9 @@ static void parameter_task(void *context, ptrdiff_t task, int slot) {
     char *db = p->fused ? scratch + layer->stripe * layer->n_out * size : p->gradients + layer->b * size;
     char *parameters = (char *)p->parameters;
 
-    if (p->compute) {
+    if (p->compute && p->narrow) {
+        fnn_narrow_gradient(p, l, dw, stripe == 0 ? db : NULL, i0, i1);
+    } else if (p->compute) {
         const char *dz = fnn_at(p, layer->dz);
         const char *x =
             l > 0 ? fnn_at(p, fnn_drops(p, layer - 1) ? layer[-1].a : layer[-1].y) : (const char *)p->batch.x;
@@ -59,8 +61,6 @@ static void parameter_task(void *context, ptrdiff_t task, int slot) {
         update(parameters + w * size, dw, s1 ? s1 + w * size : NULL, s2 ? s2 + w * size : NULL, &p->for_weights, n);
         if (stripe == 0)
             update(parameters + b, db, s1 ? s1 + b : NULL, s2 ? s2 + b : NULL, &p->for_biases, layer->n_out);
-        if (l > 0)
-            k->transpose(fnn_at(p, layer->wt), parameters + layer->w * size, layer->n_in, layer->n_out, i0, i1);
     }
 }
 
@@ -72,7 +72,7 @@ static void parameters_in_parallel(fnn_pass *p) {
 /* The weight gradients that are BLAS's, before the stripes. */
 static void blas_gradients(const fnn_pass *p) {
     const ptrdiff_t size = p->k->size;
-    for (int l = 0; l < p->net->n_layers; l++) {
+    for (int l = 0; !p->narrow && l < p->net->n_layers; l++) {
         const fnn_layer *layer = &p->net->layers[l];
         if (!fnn_by_blas(p, FNN_WEIGHT_GRADIENT, layer->n_in, p->rows, layer->n_out))
             continue;
@@ -134,7 +134,7 @@ static double chunk_cost(fnn_pass *p) {
         cost += sparsity(p);
         fnn_rows_in_parallel(p, fnn_backward_task);
     } else {
-        fnn_rows_in_parallel(p, fnn_row_task);
+        fnn_rows_in_parallel(p, p->narrow ? fnn_narrow_row_task : fnn_row_task);
     }
     for (ptrdiff_t i = 0; i * p->block < p->rows; i++)
         cost += p->sums[i];
@@ -174,6 +174,9 @@ double fnn_step(const fnn_net *net, const fnn_machine *machine, void *parameters
         p.for_weights.l2 = p.for_biases.l2 = 0;
     }
 
+    p.narrow = p.backward && fnn_is_narrow(&p);
+    if (p.backward && !p.narrow)
+        fnn_transpose_weights(&p);
     double cost = 0;
     for (; p.first < batch->n; p.first += p.rows) {
         p.rows = fnn_at_most(net->chunk, batch->n - p.first);

@@ -26,6 +26,12 @@ OTHER_ROWS = {
     "fill_rows": (),
     "sum_of_squares": (),
     "all_finite": (),
+    "narrow_forward": (),
+    "narrow_input_gradient": (),
+    "narrow_weight_gradient": (),
+    "narrow_bias_gradient": (),
+    "narrow_pack": (),
+    "narrow_unpack": (),
 }
 
 

@@ -5,6 +5,13 @@
 #include "../fnn.h"
 #include "coefficients.h"
 
+/* Elements of two vectors by number, the second's behind the first's; gcc before 12 has it under its own name. */
+#if defined(__clang__) || __GNUC__ >= 12
+#define FNN_PICK __builtin_shufflevector
+#else
+#define FNN_PICK(a, b, ...) __builtin_shuffle(a, b, (KERNEL(quad_index)){__VA_ARGS__})
+#endif
+
 #define FNN_BITS 32
 #include "table.inc.h"
 #undef FNN_BITS

@@ -21,7 +21,8 @@
 
 /* What a tile multiplies; the same for all tiles of a product but for the pointers. */
 typedef struct KERNEL(product) {
-    const real *a, *b, *bias;
+    const real *a, *b, *bias; /* bias (N,), one a column, or NULL */
+    const real *row_bias;     /* (M,), one a row, or NULL */
     real *c;
     const ptrdiff_t *rows; /* which rows of a, NULL for 0, 1, 2 … */
     ptrdiff_t lda, ldb, ldc, K;
@@ -45,7 +46,10 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
 #pragma GCC unroll 8
         for (int m = 0; m < MR; m++) {
             const real *cm = c + m * p->ldc + v * VL;
-            sum[m][v] = !p->accumulate ? start : partial ? KERNEL(load_tail)(cm, tail) : KERNEL(load)(cm);
+            sum[m][v] = p->row_bias      ? KERNEL(set1)(p->row_bias[i + m])
+                        : !p->accumulate ? start
+                        : partial        ? KERNEL(load_tail)(cm, tail)
+                                         : KERNEL(load)(cm);
         }
     }
 
@@ -145,24 +149,70 @@ FNN_INLINE void KERNEL(product_rows)(const KERNEL(product) * p, ptrdiff_t i0, pt
 
 static void KERNEL(gemm_nn)(void *c, const void *a, const ptrdiff_t *rows, const void *b, const void *bias,
                             int accumulate, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
-    const KERNEL(product) p = {a, b, bias, c, rows, K, N, N, K, accumulate};
+    const KERNEL(product) p = {.a = a,
+                               .b = b,
+                               .bias = bias,
+                               .c = c,
+                               .rows = rows,
+                               .lda = K,
+                               .ldb = N,
+                               .ldc = N,
+                               .K = K,
+                               .accumulate = accumulate};
     KERNEL(product_rows)(&p, 0, M, N, 0);
 }
 
 static void KERNEL(gemm_tn)(void *c, const void *a, const ptrdiff_t *rows, const void *b, int accumulate, ptrdiff_t K,
                             ptrdiff_t M, ptrdiff_t N, ptrdiff_t i0, ptrdiff_t i1) {
-    const KERNEL(product) p = {(const real *)a + i0, b, NULL, c, rows, M, N, N, K, accumulate};
+    const KERNEL(product) p = {.a = (const real *)a + i0,
+                               .b = b,
+                               .c = c,
+                               .rows = rows,
+                               .lda = M,
+                               .ldb = N,
+                               .ldc = N,
+                               .K = K,
+                               .accumulate = accumulate};
     KERNEL(product_rows)(&p, 0, i1 - i0, N, 1);
 }
 
-static void KERNEL(transpose)(void *dst_, const void *src_, ptrdiff_t M, ptrdiff_t N, ptrdiff_t i0, ptrdiff_t i1) {
+/* Squares of 16 bytes a side, which every instruction set can turn over in registers; the rest one by one. */
+enum { KERNEL(square) = 16 / sizeof(real) };
+typedef real KERNEL(quad) __attribute__((vector_size(16)));
+typedef FNN_INT KERNEL(quad_index) __attribute__((vector_size(16)));
+
+FNN_INLINE void KERNEL(transpose_square)(real *dst, ptrdiff_t M, const real *src, ptrdiff_t N) {
+    KERNEL(quad) r[KERNEL(square)];
+    for (int i = 0; i < KERNEL(square); i++)
+        memcpy(&r[i], src + i * N, 16);
+#if FNN_BITS == 32
+    const KERNEL(quad) a = FNN_PICK(r[0], r[1], 0, 4, 1, 5), b = FNN_PICK(r[0], r[1], 2, 6, 3, 7);
+    const KERNEL(quad) c = FNN_PICK(r[2], r[3], 0, 4, 1, 5), d = FNN_PICK(r[2], r[3], 2, 6, 3, 7);
+    r[0] = FNN_PICK(a, c, 0, 1, 4, 5);
+    r[1] = FNN_PICK(a, c, 2, 3, 6, 7);
+    r[2] = FNN_PICK(b, d, 0, 1, 4, 5);
+    r[3] = FNN_PICK(b, d, 2, 3, 6, 7);
+#else
+    const KERNEL(quad) a = r[0];
+    r[0] = FNN_PICK(a, r[1], 0, 2);
+    r[1] = FNN_PICK(a, r[1], 1, 3);
+#endif
+    for (int i = 0; i < KERNEL(square); i++)
+        memcpy(dst + i * M, &r[i], 16);
+}
+
+static void KERNEL(transpose)(void *dst_, const void *src_, ptrdiff_t M, ptrdiff_t N) {
     real *dst = dst_;
     const real *src = src_;
-    /* Blocks of 8 x 8: a cache line of the source and of the destination each is used up before the next is fetched. */
-    for (ptrdiff_t ib = i0; ib < i1; ib += 8)
-        for (ptrdiff_t j = 0; j < N; j++)
-            for (ptrdiff_t i = ib; i < i1 && i < ib + 8; i++)
-                dst[j * M + i] = src[i * N + j];
+    const ptrdiff_t S = KERNEL(square), whole_rows = M - M % S, whole_columns = N - N % S;
+    /* 16 rows at a time: each of their cache lines, and of the destination's, is used up before it is lost. */
+    for (ptrdiff_t block = 0; block < whole_rows; block += 16)
+        for (ptrdiff_t j = 0; j < whole_columns; j += S)
+            for (ptrdiff_t i = block; i < whole_rows && i < block + 16; i += S)
+                KERNEL(transpose_square)(dst + j * M + i, M, src + i * N + j, N);
+    for (ptrdiff_t i = 0; i < M; i++)
+        for (ptrdiff_t j = i < whole_rows ? whole_columns : 0; j < N; j++)
+            dst[j * M + i] = src[i * N + j];
 }
 
 static void KERNEL(gather)(void *dst, const void *x, const ptrdiff_t *rows, ptrdiff_t B, ptrdiff_t N) {

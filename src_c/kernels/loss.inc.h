@@ -55,46 +55,73 @@ static double KERNEL(softmax_cross_entropy)(void *dz_, const void *z_, const fnn
     return total;
 }
 
-/* max(z, 0) - z t + log1p(e^-|z|), d/dz = sigmoid(z) - t */
-static double KERNEL(sigmoid_cross_entropy)(void *dz_, const void *z_, const fnn_targets *t, ptrdiff_t B, ptrdiff_t O) {
+/* The loss of one vector of outputs and targets, and its derivative. */
+typedef vec (*KERNEL(loss_fn))(vec z, vec t, vec *slope);
+
+/* Elementwise losses, row by row; where every output may count as a row of its own, 64 at a time, so that they fill the
+   vectors of narrow layers. */
+FNN_INLINE double KERNEL(elementwise_loss)(real *dz, const real *z, const fnn_targets *t, ptrdiff_t B, ptrdiff_t O,
+                                           KERNEL(loss_fn) loss) {
+    const real *targets = t->target;
     double total = 0;
-    for (ptrdiff_t i = 0; i < B; i++) {
+    vec slope;
+    if (!t->rows && !t->weight) {
+        B *= O;
+        O = 1;
+    }
+    for (ptrdiff_t i = 0; O != 1 && i < B; i++) {
         const ptrdiff_t row = KERNEL(target_row)(t, i);
         const double w = KERNEL(row_weight)(t, row);
-        const real *z = (const real *)z_ + i * O, *target = (const real *)t->target + row * O;
-        real *dz = dz_ ? (real *)dz_ + i * O : NULL;
-        double sum = 0;
+        vec sum = KERNEL(set1)(C(0.0));
         for (ptrdiff_t j = 0; j < O; j += VL) {
-            const vec x = KERNEL(load_part)(z + j, O - j), y = KERNEL(load_part)(target + j, O - j);
-            const vec zero = KERNEL(set1)(C(0.0));
-            vec loss = KERNEL(softplus_value)(x, zero) - x * y;
-            if (O - j < VL)
-                loss = (vec)((ivec)loss & KERNEL(first_lanes)(O - j));
-            sum += KERNEL(sum_lanes_double)(loss);
+            const ptrdiff_t left = O - j;
+            const vec l =
+                loss(KERNEL(load_part)(z + i * O + j, left), KERNEL(load_part)(targets + row * O + j, left), &slope);
+            sum += left < VL ? (vec)((ivec)l & KERNEL(first_lanes)(left)) : l;
             if (dz)
-                KERNEL(store_part)(dz + j, (KERNEL(sigmoid_value)(x, zero) - y) * (real)w, O - j);
+                KERNEL(store_part)(dz + i * O + j, slope * (real)w, left);
         }
-        total += w * sum;
+        total += w * (double)KERNEL(sum_lanes)(sum);
+    }
+    for (ptrdiff_t start = 0; O == 1 && start < B; start += 64) {
+        const ptrdiff_t n = B - start < 64 ? B - start : 64;
+        real target[64], weight[64];
+        for (ptrdiff_t i = 0; i < n; i++) {
+            const ptrdiff_t row = KERNEL(target_row)(t, start + i);
+            target[i] = targets[row];
+            weight[i] = (real)KERNEL(row_weight)(t, row);
+        }
+        vec sum = KERNEL(set1)(C(0.0));
+        for (ptrdiff_t j = 0; j < n; j += VL) {
+            const vec w = KERNEL(load_part)(weight + j, n - j);
+            const vec l =
+                loss(KERNEL(load_part)(z + start + j, n - j), KERNEL(load_part)(target + j, n - j), &slope) * w;
+            sum += n - j < VL ? (vec)((ivec)l & KERNEL(first_lanes)(n - j)) : l;
+            if (dz)
+                KERNEL(store_part)(dz + start + j, slope * w, n - j);
+        }
+        total += (double)KERNEL(sum_lanes)(sum);
     }
     return total;
 }
 
-/* 1/2 Σ_j (y_j - t_j)^2, d/dy = y - t */
-static double KERNEL(squared_error)(void *dy_, const void *y_, const fnn_targets *t, ptrdiff_t B, ptrdiff_t O) {
-    double total = 0;
-    for (ptrdiff_t i = 0; i < B; i++) {
-        const ptrdiff_t row = KERNEL(target_row)(t, i);
-        const double w = KERNEL(row_weight)(t, row);
-        const real *y = (const real *)y_ + i * O, *target = (const real *)t->target + row * O;
-        real *dy = dy_ ? (real *)dy_ + i * O : NULL;
-        vec sum = KERNEL(set1)(C(0.0));
-        for (ptrdiff_t j = 0; j < O; j += VL) {
-            const vec d = KERNEL(load_part)(y + j, O - j) - KERNEL(load_part)(target + j, O - j);
-            sum += d * d;
-            if (dy)
-                KERNEL(store_part)(dy + j, d * (real)w, O - j);
-        }
-        total += w * 0.5 * KERNEL(sum_lanes_double)(sum);
-    }
-    return total;
+/* max(z, 0) - z t + log1p(e^-|z|), d/dz = sigmoid(z) - t */
+FNN_INLINE vec KERNEL(sigmoid_cross_entropy_of)(vec z, vec t, vec *slope) {
+    const vec zero = KERNEL(set1)(C(0.0));
+    *slope = KERNEL(sigmoid_value)(z, zero) - t;
+    return KERNEL(softplus_value)(z, zero) - z * t;
+}
+
+static double KERNEL(sigmoid_cross_entropy)(void *dz, const void *z, const fnn_targets *t, ptrdiff_t B, ptrdiff_t O) {
+    return KERNEL(elementwise_loss)(dz, z, t, B, O, KERNEL(sigmoid_cross_entropy_of));
+}
+
+/* 1/2 (y - t)^2, d/dy = y - t */
+FNN_INLINE vec KERNEL(squared_error_of)(vec y, vec t, vec *slope) {
+    *slope = y - t;
+    return C(0.5) * *slope * *slope;
+}
+
+static double KERNEL(squared_error)(void *dy, const void *y, const fnn_targets *t, ptrdiff_t B, ptrdiff_t O) {
+    return KERNEL(elementwise_loss)(dy, y, t, B, O, KERNEL(squared_error_of));
 }

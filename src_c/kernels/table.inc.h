@@ -9,6 +9,8 @@
 
 #include "dense.inc.h"
 
+#include "narrow.inc.h"
+
 #include "loss.inc.h"
 
 #include "random.inc.h"
@@ -78,6 +80,7 @@ const fnn_kernels KERNEL(kernels) = {
 #undef FNN_TILE
 #undef FNN_TILES_OF
 #undef FNN_TILE_NAMES
+#undef FNN_NARROW_ROWS
 #undef FNN_BACKWARD_ELEMENTWISE
 #undef FNN_BACKWARD_ROWWISE
 #undef FNN_BACKWARD_THRESHOLD
