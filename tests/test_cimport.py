@@ -27,13 +27,16 @@ def real_sizes():
 """
 
 SETUP = """
+import os
 import fastnn
 from Cython.Build import cythonize
 from setuptools import Extension, setup
 
+# Cython looks for pxd files along sys.path, where an editable install does not stand.
+site = os.path.dirname(os.path.dirname(fastnn.__file__))
 setup(name="user", ext_modules=cythonize(
     [Extension("user", ["user.pyx"], include_dirs=[fastnn.get_include()])],
-    compiler_directives={"language_level": "3"}))
+    include_path=[site], compiler_directives={"language_level": "3"}))
 """
 
 RUN = """
