@@ -51,5 +51,5 @@ def test_demo_on_a_folder_of_idx_files(tmp_path: Path, capsys: pytest.CaptureFix
 
 @pytest.mark.skipif("FASTNN_DATA" not in os.environ, reason="FASTNN_DATA does not name a folder of MNIST files")
 def test_demo_on_mnist(tmp_path: Path) -> None:
-    runs = run_demo(os.environ["FASTNN_DATA"], output=tmp_path / "mnist.png")
+    runs = run_demo(os.environ["FASTNN_DATA"], epochs=3, output=tmp_path / "mnist.png")
     assert min(run.accuracy for run in runs.values()) >= 0.96

@@ -1,8 +1,11 @@
 """The fit loop: what it does per step, epoch and segment, how it ends, and that both backends do the same."""
 
+import _thread
 import copy
 import itertools
 import pickle
+import signal
+import threading
 
 import numpy as np
 import pytest
@@ -458,20 +461,20 @@ def test_ctrl_c_keeps_network_and_history(backend: str) -> None:
 @on_both
 def test_ctrl_c_inside_the_engine(backend: str) -> None:
     """A real signal, while the steps of many epochs are one call."""
-    import _thread
-    import threading
-
     rng = RNG(0)
     X, Y = rng.normal(size=(512, 64)), rng.normal(size=(512, 64))
     net, adam = MLP([64, 128, 64], seed=0, backend=backend), Adam(1e-4)
     net.fit(X, Y, epochs=1)
-    timer = threading.Timer(0.4, _thread.interrupt_main)
+    # A process that was started in the background ignores the signal, unless it is told otherwise.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(0.3, _thread.interrupt_main)
     timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
-            net.fit(X, Y, optimizer=adam, epochs=1_000_000, batch_size=64)
+            net.fit(X, Y, optimizer=adam, epochs=20_000, batch_size=64)
     finally:
         timer.cancel()
+        signal.signal(signal.SIGINT, before)
     history = net.history
     assert len(history.loss) >= 1
     assert np.isfinite(history.loss).all()
