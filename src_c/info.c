@@ -28,9 +28,15 @@ const int fnn_update_slots[FNN_N_UPDATES] = {
 #include "fnn_ops.def"
 };
 
-/* Measured with one thread on Zen 4 against OpenBLAS 0.3.30. The own kernels neither pack nor block, which is their advantage
-   as long as the operand that every tile reads again stays in the second- and third-level cache. */
-enum { FNN_CACHED_BYTES = 8 << 20, FNN_BASE_WORK = 16 * 16 * 16, FNN_BLOCKED_ROWS = 512, FNN_BLOCKED_RESULT = 1 << 18 };
+/* Measured with one thread on Zen 4 against OpenBLAS 0.3.30. The own kernels do not pack, which is their advantage as long as
+   the operand that every tile reads again stays near. AVX2's tile reads it three times as often for the same work. */
+enum { FNN_CACHED_AVX2 = 512 << 10, FNN_CACHED_AVX512 = 8 << 20 };
+enum {
+    FNN_BASE_WORK = 16 * 16 * 16,
+    FNN_PACKED_ROWS_AVX2 = 64,
+    FNN_PACKED_ROWS_AVX512 = 512,
+    FNN_PACKED_RESULT = 1 << 18
+};
 
 int fnn_use_blas(int mode, int isa, int dtype, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
     if (mode != FNN_GEMM_AUTO)
@@ -38,11 +44,11 @@ int fnn_use_blas(int mode, int isa, int dtype, int product, ptrdiff_t M, ptrdiff
     if (isa ==
         FNN_ISA_BASE) /* no multiply-add: BLAS has kernels for what this CPU can do, and only its call costs more */
         return (double)M * (double)K * (double)N > FNN_BASE_WORK;
-    const double size = dtype == FNN_F32 ? 4 : 8;
+    const double size = dtype == FNN_F32 ? 4 : 8, cached = isa == FNN_ISA_AVX2 ? FNN_CACHED_AVX2 : FNN_CACHED_AVX512;
     if (product == FNN_WEIGHT_GRADIENT) /* reads all of both operands for every stripe */
-        return size * (double)K * (double)(M > N ? M : N) > FNN_CACHED_BYTES &&
-               (double)M * (double)N >= FNN_BLOCKED_RESULT;
-    return M >= FNN_BLOCKED_ROWS && size * (double)K * (double)N > FNN_CACHED_BYTES;
+        return size * (double)K * (double)(M > N ? M : N) > cached && (double)M * (double)N >= FNN_PACKED_RESULT;
+    return M >= (isa == FNN_ISA_AVX2 ? FNN_PACKED_ROWS_AVX2 : FNN_PACKED_ROWS_AVX512) &&
+           size * (double)K * (double)N > cached;
 }
 
 void fnn_hyper_fold(fnn_hyper *h, int64_t t) {

@@ -17,20 +17,11 @@ FNN_INLINE vec KERNEL(identity_slope)(vec y, vec z, vec alpha) {
     return KERNEL(set1)(C(1.0));
 }
 
-/* 1 / (1 + e^-z), for z < 0 as e^z / (1 + e^z): with exp of a negative argument only, nothing overflows and both tails keep
-   their relative accuracy. factor multiplies the result before it is scaled into the denormals, for silu. */
-FNN_INLINE vec KERNEL(sigmoid_times)(vec z, vec factor) {
-    vec k;
-    const vec m = KERNEL(exp_parts)(KERNEL(negative_abs)(z), KERNEL(set1)(C(-0.0)), &k);
-    const vec denominator = C(1.0) + KERNEL(scale_by_power)(m, k);
-    const ivec negative = z < C(0.0);
-    const vec q = KERNEL(select)(negative, factor * m, factor) / denominator;
-    return KERNEL(scale_by_power)(q, KERNEL(select)(negative, k, KERNEL(set1)(C(0.0))));
-}
-
+/* e^z / (1 + e^z): both tails keep their relative accuracy, and the clamp keeps infinity out of the quotient. */
 FNN_INLINE vec KERNEL(sigmoid_value)(vec z, vec alpha) {
     (void)alpha;
-    return KERNEL(sigmoid_times)(z, KERNEL(set1)(C(1.0)));
+    const vec e = KERNEL(exp)(KERNEL(at_most)(z, FNN_BITS == 32 ? C(88.0) : C(709.0)));
+    return e / (C(1.0) + e);
 }
 
 FNN_INLINE vec KERNEL(sigmoid_slope)(vec y, vec z, vec alpha) {
@@ -89,13 +80,21 @@ FNN_INLINE vec KERNEL(softplus_slope)(vec y, vec z, vec alpha) {
     return -KERNEL(expm1)(-KERNEL(at_most)(y, C(45.0)));
 }
 
-/* The normal distribution's tail times factor: factor Phi(-|z|) = result 2^k, as e^(-z^2/2) times a polynomial in
-   t = (|z| - K) / (|z| + K), over |z| + K. The square is taken of the leading bits, exactly, and the remainder goes into the
+/* The normal distribution's tail: Phi(-a) = result 2^k / factor, a = |z| up to where the tail is zero, as e^(-a^2/2) times
+   a polynomial in t = (a - K) / (a + K), over a + K. The square is taken exactly, in two parts, and the second goes into the
    exponential's reduced argument. */
-FNN_INLINE vec KERNEL(normal_tail_times)(vec z, vec factor, vec *exp_m, vec *k) {
-    const vec a = KERNEL(at_most)(KERNEL(absolute)(z), FNN_BITS == 32 ? C(15.0) : C(38.9));
-    const vec high = (vec)((ivec)a & FNN_HIGH_BITS);
-    const vec u = KERNEL(expm1_parts)(C(-0.5) * high * high, C(-0.5) * (a - high) * (a + high), k);
+#define FNN_GELU_LIMIT (FNN_BITS == 32 ? C(15.0) : C(38.9))
+
+FNN_INLINE vec KERNEL(normal_tail_times)(vec a, vec factor, vec *exp_m, vec *k) {
+#ifdef FNN_AVX /* the rounding of the product, from a fused multiply-add */
+    const vec half = C(-0.5) * a, square = half * a;
+    const vec rest = (vec)FNN_AVX(fmsub)((FNN_AVX_VECTOR)half, (FNN_AVX_VECTOR)a, (FNN_AVX_VECTOR)square);
+#else
+    const vec high = (vec)((ivec)a & FNN_HIGH_BITS), square = C(-0.5) * high * high,
+              rest = C(-0.5) * (a - high) * (a + high);
+#endif
+    const vec r = KERNEL(reduce)(square, rest, k);
+    const vec u = r + r * r * FNN_POLYNOMIAL(r, FNN_EXPM1_TAIL);
     const vec sum = a + (real)FNN_GELU_CENTRE;
     const vec w = factor / sum * FNN_POLYNOMIAL((a - (real)FNN_GELU_CENTRE) / sum, FNN_GELU_TAIL);
     *exp_m = C(1.0) + u;
@@ -106,30 +105,38 @@ FNN_INLINE vec KERNEL(normal_tail_times)(vec z, vec factor, vec *exp_m, vec *k) 
 FNN_INLINE vec KERNEL(gelu_value)(vec z, vec alpha) {
     (void)alpha;
     vec exp_m, k;
-    const vec z_or_tail = KERNEL(select)(z < C(0.0), KERNEL(at_least)(z, C(-40.0)), KERNEL(set1)(C(1.0)));
-    const vec tail = KERNEL(normal_tail_times)(z, z_or_tail, &exp_m, &k);
+    const vec a = KERNEL(at_most)(KERNEL(absolute)(z), FNN_GELU_LIMIT);
+    const ivec negative = z < C(0.0);
+    const vec tail = KERNEL(normal_tail_times)(a, KERNEL(select)(negative, -a, KERNEL(set1)(C(1.0))), &exp_m, &k);
     const vec scaled = KERNEL(scale_by_power)(tail, k);
-    const vec outer = KERNEL(select)(z < C(0.0), scaled, z * (C(1.0) - scaled));
+    const vec outer = KERNEL(select)(negative, scaled, z * (C(1.0) - scaled));
     /* Near zero the tail's variable t loses the digits of z. */
     const vec middle = z * (C(0.5) + z * FNN_POLYNOMIAL(z * z, FNN_GELU_MIDDLE));
-    return KERNEL(select)(KERNEL(absolute)(z) < (real)FNN_GELU_END_OF_MIDDLE, middle, outer);
+    return KERNEL(select)(a < (real)FNN_GELU_END_OF_MIDDLE, middle, outer);
 }
 
 /* Phi(z) + z phi(z) */
 FNN_INLINE vec KERNEL(gelu_slope)(vec y, vec z, vec alpha) {
     (void)y, (void)alpha;
     vec exp_m, k;
-    const vec tail_m = KERNEL(normal_tail_times)(z, KERNEL(set1)(C(1.0)), &exp_m, &k);
+    const vec a = KERNEL(at_most)(KERNEL(absolute)(z), FNN_GELU_LIMIT);
+    const vec tail_m = KERNEL(normal_tail_times)(a, KERNEL(set1)(C(1.0)), &exp_m, &k);
     const vec tail = KERNEL(scale_by_power)(tail_m, k);
     const vec bounded = KERNEL(at_most)(KERNEL(at_least)(z, C(-40.0)), C(40.0));
     const vec density = KERNEL(scale_by_power)(exp_m * C(0.39894228040143267794), k);
     return KERNEL(select)(z < C(0.0), tail, C(1.0) - tail) + bounded * density;
 }
 
+/* z e^z / (1 + e^z) for z < 0, where z is multiplied in before e^z is scaled into the denormals, else z / (1 + e^-z). */
 FNN_INLINE vec KERNEL(silu_value)(vec z, vec alpha) {
     (void)alpha;
+    vec k;
+    const vec m = KERNEL(exp_parts)(KERNEL(negative_abs)(z), KERNEL(set1)(C(-0.0)), &k);
+    const vec denominator = C(1.0) + KERNEL(scale_by_power)(m, k);
+    const ivec negative = z < C(0.0);
     /* The bound keeps -inf times zero away; there the result is zero long since. */
-    return KERNEL(sigmoid_times)(z, KERNEL(at_least)(z, C(-1000.0)));
+    const vec q = KERNEL(select)(negative, KERNEL(at_least)(z, C(-1000.0)) * m, z) / denominator;
+    return KERNEL(scale_by_power)(q, KERNEL(select)(negative, k, KERNEL(set1)(C(0.0))));
 }
 
 /* s + z s (1 - s) with s = sigmoid(z), and 1 - s taken as sigmoid(-z) */
@@ -219,11 +226,6 @@ FNN_INLINE real KERNEL(row_exponentials)(real *y, const real *z, real top, ptrdi
     return KERNEL(sum_lanes)(sum);
 }
 
-FNN_INLINE void KERNEL(divide_row)(real *y, real divisor, ptrdiff_t O) {
-    for (ptrdiff_t j = 0; j < O; j += VL)
-        KERNEL(store_part)(y + j, KERNEL(load_part)(y + j, O - j) / divisor, O - j);
-}
-
 FNN_INLINE void KERNEL(scale_row)(real *y, real factor, ptrdiff_t O) {
     for (ptrdiff_t j = 0; j < O; j += VL)
         KERNEL(store_part)(y + j, KERNEL(load_part)(y + j, O - j) * factor, O - j);
@@ -235,7 +237,7 @@ static void KERNEL(softmax_forward)(void *y_, const void *z_, double alpha, ptrd
         real *y = (real *)y_ + i * O;
         const real *z = (const real *)z_ + i * O;
         const real sum = KERNEL(row_exponentials)(y, z, KERNEL(row_maximum)(z, O), O);
-        KERNEL(divide_row)(y, sum, O);
+        KERNEL(scale_row)(y, C(1.0) / sum, O);
     }
 }
 

@@ -56,9 +56,13 @@ const fnn_kernels KERNEL(kernels) = {
 #undef real
 #undef vec
 #undef ivec
+#undef half_vec
+#undef FNN_HAS_HALVES
 #undef VL
 #undef C
 #undef FNN_INT
+#undef FNN_AVX
+#undef FNN_AVX_VECTOR
 #undef FNN_MANTISSA
 #undef FNN_LN2_HIGH
 #undef FNN_LN2_LOW
@@ -70,6 +74,7 @@ const fnn_kernels KERNEL(kernels) = {
 #undef FNN_LOG1P_TAIL
 #undef FNN_GELU_TAIL
 #undef FNN_GELU_MIDDLE
+#undef FNN_GELU_LIMIT
 #undef FNN_HIGH_BITS
 #undef FNN_POLYNOMIAL
 #undef FNN_STAMP_THRESHOLD

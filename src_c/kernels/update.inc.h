@@ -12,14 +12,8 @@ typedef struct KERNEL(slots) {
 } KERNEL(slots);
 
 FNN_INLINE vec KERNEL(square_root)(vec x) {
-#if FNN_VBYTES == 64 && FNN_BITS == 32
-    return (vec)_mm512_sqrt_ps((__m512)x);
-#elif FNN_VBYTES == 64
-    return (vec)_mm512_sqrt_pd((__m512d)x);
-#elif FNN_VBYTES == 32 && FNN_BITS == 32
-    return (vec)_mm256_sqrt_ps((__m256)x);
-#elif FNN_VBYTES == 32
-    return (vec)_mm256_sqrt_pd((__m256d)x);
+#ifdef FNN_AVX
+    return (vec)FNN_AVX(sqrt)((FNN_AVX_VECTOR)x);
 #else
     for (ptrdiff_t i = 0; i < VL; i++)
         x[i] = FNN_BITS == 32 ? (real)sqrtf((float)x[i]) : (real)sqrt((double)x[i]);

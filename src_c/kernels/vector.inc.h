@@ -25,6 +25,21 @@
 #define C(literal) literal
 #endif
 
+/* AVX's own instruction for whole vectors of real, for what C has no operator for. */
+#if FNN_VBYTES == 64 && FNN_BITS == 32
+#define FNN_AVX(op) _mm512_##op##_ps
+#define FNN_AVX_VECTOR __m512
+#elif FNN_VBYTES == 64
+#define FNN_AVX(op) _mm512_##op##_pd
+#define FNN_AVX_VECTOR __m512d
+#elif FNN_VBYTES == 32 && FNN_BITS == 32
+#define FNN_AVX(op) _mm256_##op##_ps
+#define FNN_AVX_VECTOR __m256
+#elif FNN_VBYTES == 32
+#define FNN_AVX(op) _mm256_##op##_pd
+#define FNN_AVX_VECTOR __m256d
+#endif
+
 typedef real KERNEL(vec) __attribute__((vector_size(FNN_VBYTES)));
 typedef FNN_INT KERNEL(ivec) __attribute__((vector_size(FNN_VBYTES)));
 #define vec KERNEL(vec)
@@ -86,6 +101,33 @@ FNN_INLINE void KERNEL(store_tail)(real *p, vec v, ptrdiff_t n) {
 #endif
 }
 
+/* Half a vector: on AVX-512, where it costs half of a whole one, for the last few columns of a product. */
+#define FNN_HAS_HALVES (FNN_VBYTES == 64)
+#if FNN_HAS_HALVES
+typedef real KERNEL(half_vec) __attribute__((vector_size(FNN_VBYTES / 2)));
+#define half_vec KERNEL(half_vec)
+
+FNN_INLINE half_vec KERNEL(load_half)(const real *p, ptrdiff_t n) {
+#if FNN_BITS == 32
+    return (half_vec)_mm256_maskz_loadu_ps((__mmask8)((1u << n) - 1u), p);
+#else
+    return (half_vec)_mm256_maskz_loadu_pd((__mmask8)((1u << n) - 1u), p);
+#endif
+}
+
+FNN_INLINE void KERNEL(store_half)(real *p, half_vec v, ptrdiff_t n) {
+#if FNN_BITS == 32
+    _mm256_mask_storeu_ps(p, (__mmask8)((1u << n) - 1u), (__m256)v);
+#else
+    _mm256_mask_storeu_pd(p, (__mmask8)((1u << n) - 1u), (__m256d)v);
+#endif
+}
+#else /* never used, but the tile is written once */
+#define half_vec vec
+FNN_INLINE half_vec KERNEL(load_half)(const real *p, ptrdiff_t n) { return KERNEL(load_tail)(p, n); }
+FNN_INLINE void KERNEL(store_half)(real *p, half_vec v, ptrdiff_t n) { KERNEL(store_tail)(p, v, n); }
+#endif
+
 /* A whole vector, or the first n lanes where n < VL: the body of a loop serves its tail too. */
 FNN_INLINE vec KERNEL(load_part)(const real *p, ptrdiff_t n) {
     return n >= VL ? KERNEL(load)(p) : KERNEL(load_tail)(p, n);
@@ -101,9 +143,22 @@ FNN_INLINE void KERNEL(store_part)(real *p, vec v, ptrdiff_t n) {
 /* Lanes of a where the mask is set, of b elsewhere. A comparison with NaN is false, so `select(x < low, low, x)` keeps NaN. */
 FNN_INLINE vec KERNEL(select)(ivec mask, vec a, vec b) { return (vec)(((ivec)a & mask) | ((ivec)b & ~mask)); }
 
-FNN_INLINE vec KERNEL(at_least)(vec x, real low) { return KERNEL(select)(x < low, KERNEL(set1)(low), x); }
+/* Clamps; NaN stays NaN: comparisons with it are false, and x86's maximum and minimum then return their second operand. */
+FNN_INLINE vec KERNEL(at_least)(vec x, real low) {
+#ifdef FNN_AVX
+    return (vec)FNN_AVX(max)((FNN_AVX_VECTOR)KERNEL(set1)(low), (FNN_AVX_VECTOR)x);
+#else
+    return KERNEL(select)(x < low, KERNEL(set1)(low), x);
+#endif
+}
 
-FNN_INLINE vec KERNEL(at_most)(vec x, real high) { return KERNEL(select)(x > high, KERNEL(set1)(high), x); }
+FNN_INLINE vec KERNEL(at_most)(vec x, real high) {
+#ifdef FNN_AVX
+    return (vec)FNN_AVX(min)((FNN_AVX_VECTOR)KERNEL(set1)(high), (FNN_AVX_VECTOR)x);
+#else
+    return KERNEL(select)(x > high, KERNEL(set1)(high), x);
+#endif
+}
 
 FNN_INLINE vec KERNEL(negative_abs)(vec x) { return (vec)((ivec)x | (ivec)KERNEL(set1)(C(-0.0))); }
 
