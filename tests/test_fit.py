@@ -125,7 +125,7 @@ def test_however_the_steps_are_divided_the_fit_is_the_same(backend: str, shuffle
         {"callbacks": [EverySegment()], "validation_data": (X, y)},
     ):
         net = _net(backend, dropout=0.1)
-        history = net.fit(X, y, epochs=6, batch_size=8, shuffle=shuffle, **options)
+        history = net.fit(X, y, epochs=6, batch_size=2, shuffle=shuffle, **options)
         results.append((history.loss, net.parameters))
     for loss, parameters in results[1:]:
         assert loss == results[0][0]

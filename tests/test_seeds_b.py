@@ -38,6 +38,12 @@ def test_S8_perceptron_gates_and_no_gradient(backend: str) -> None:
     with pytest.raises(ValueError, match="'step'"):
         net.fit(X, [0, 1, 1, 0])
     np.testing.assert_array_equal(net.parameters, before)
+    # Found before the layers behind it have written theirs.
+    hidden = MLP([2, 2, 1], activation="step", dtype="float64", backend=backend)
+    hidden.gradients[:] = 7.0
+    with pytest.raises(ValueError, match="'step'"):
+        hidden.loss_and_gradients(X, [0, 1, 1, 0])
+    assert (hidden.gradients == 7.0).all()
 
 
 @on_both_ops
