@@ -40,11 +40,6 @@ cdef enum:
     STACK_BYTES = 16384
 
 
-cdef struct Shuffle:
-    Py_ssize_t *rows
-    uint64_t *scratch
-
-
 cdef class Engine:
     """Parameters, gradients and passes of one network.
 
@@ -70,6 +65,11 @@ cdef class Engine:
     cdef void *workspace
     cdef Py_ssize_t planned_rows
     cdef int planned_threads
+    # The rows of the last shuffled epoch, kept for a fit that comes up within it, and room to shuffle.
+    cdef Py_ssize_t *order
+    cdef uint64_t *order_scratch
+    cdef Py_ssize_t order_rows
+    cdef int64_t order_epoch
     # The optimiser state of the last step, and its addresses.
     cdef object state
     cdef cnp.ndarray state_hyper, state_slots, state_counter, state_snapshot, state_snapshot_counter
@@ -119,6 +119,8 @@ cdef class Engine:
     def __dealloc__(self):
         free(self.net.layers)
         free(self.memory)
+        free(self.order)
+        free(self.order_scratch)
 
     # --- Arguments ----------------------------------------------------------------------------------------------------
 
@@ -364,7 +366,6 @@ cdef class Engine:
         cdef list keep = []
         cdef fnn_batch all_rows = self._batch(self._inputs(X), target, weight, keep)
         cdef fnn_machine machine = self._machine()
-        cdef Shuffle order
         cdef Py_ssize_t done
         if batch_size < 1:
             raise ValueError(f"batch_size: wanted at least 1, got {batch_size}")
@@ -373,41 +374,32 @@ cdef class Engine:
         if losses.shape[0] == 0:
             return 0
         self._require_gradient()
-        order.rows = NULL
-        order.scratch = NULL
         self._enter()
         try:
             self._load(state)
             self._prepare(min(batch_size, all_rows.n))
             if shuffle:
-                order.rows = <Py_ssize_t *> malloc(all_rows.n * sizeof(Py_ssize_t))
-                order.scratch = <uint64_t *> malloc(2 * (all_rows.n + 1) * sizeof(uint64_t))
-                if order.rows == NULL or order.scratch == NULL:
-                    raise MemoryError(f"no room to shuffle {all_rows.n} rows")
+                self._prepare_order(all_rows.n)
             with nogil:
-                done = self._run(&machine, &all_rows, order, batch_size, epoch, batch, &lr[0], &losses[0],
+                done = self._run(&machine, &all_rows, shuffle, batch_size, epoch, batch, &lr[0], &losses[0],
                                  losses.shape[0], snapshot)
             state.hyper[HYPER["lr"]] = self.optimizer.hyper.lr
         finally:
             self.busy = False
-            free(order.rows)
-            free(order.scratch)
         return done
 
     cdef Py_ssize_t _run(
-        self, const fnn_machine *machine, const fnn_batch *all_rows, Shuffle order, Py_ssize_t batch_size,
+        self, const fnn_machine *machine, const fnn_batch *all_rows, bint shuffle, Py_ssize_t batch_size,
         int64_t epoch, Py_ssize_t number, const double *lr, double *losses, Py_ssize_t n_steps, bint snapshot
     ) except -1 nogil:
         cdef Py_ssize_t n = all_rows.n, n_batches = (n + batch_size - 1) // batch_size, start, done = 0
         cdef double work = 0, row_work = 3.0 * self.net.n_parameters
         cdef fnn_batch batch
-        cdef bint new_epoch = True
         while done < n_steps:
-            if new_epoch and order.rows != NULL:
-                self._shuffle(order, n, epoch)
-            new_epoch = False
+            if shuffle and epoch != self.order_epoch:
+                self._shuffle(epoch)
             start = number * batch_size
-            batch = self._slice(all_rows, order.rows, start, min(batch_size, n - start))
+            batch = self._slice(all_rows, self.order if shuffle else NULL, start, min(batch_size, n - start))
             self.optimizer.hyper.lr = lr[done]
             losses[done] = self._step(machine, &batch)
             if not isfinite(losses[done]):
@@ -418,7 +410,6 @@ cdef class Engine:
                     break
                 number = 0
                 epoch += 1
-                new_epoch = True
             done += 1
             work += max(batch.n * row_work, STEP_WORK)
             if work > SIGNAL_WORK:
@@ -427,12 +418,28 @@ cdef class Engine:
                     PyErr_CheckSignals()
         return done
 
-    cdef void _shuffle(self, Shuffle order, Py_ssize_t n, int64_t epoch) noexcept nogil:
+    cdef int _prepare_order(self, Py_ssize_t n) except -1:
+        """Room for the order of n rows; what is there stays where n is the same."""
+        if n == self.order_rows:
+            return 0
+        free(self.order)
+        free(self.order_scratch)
+        self.order_rows = 0
+        self.order = <Py_ssize_t *> malloc(n * sizeof(Py_ssize_t))
+        self.order_scratch = <uint64_t *> malloc(2 * (n + 1) * sizeof(uint64_t))
+        if self.order == NULL or self.order_scratch == NULL:
+            raise MemoryError(f"no room to shuffle {n} rows")
+        self.order_rows = n
+        self.order_epoch = -1
+        return 0
+
+    cdef void _shuffle(self, int64_t epoch) noexcept nogil:
         cdef fnn_stream stream
         stream.seed = self.net.seed
         stream.layer = <uint32_t> FNN_SHUFFLE
         stream.step = <uint32_t> epoch
-        fnn_permutation(active[self.net.dtype], &stream, n, order.rows, order.scratch)
+        fnn_permutation(active[self.net.dtype], &stream, self.order_rows, self.order, self.order_scratch)
+        self.order_epoch = epoch
 
     cdef fnn_batch _slice(
         self, const fnn_batch *all_rows, const Py_ssize_t *rows, Py_ssize_t start, Py_ssize_t n

@@ -4,8 +4,8 @@
      <name>_slope(y, z, alpha)  g'(z), from the output y = g(z) where that is enough, else from z (its row in fnn_ops.def
                                 then says needs_z)
 
-   from which the row in fnn_ops.def stamps <name>_forward and <name>_backward. softmax, which works on rows, is written
-   out. Formulas, ranges and error bounds: fastnn/reference. Generates <name>_forward, <name>_backward. */
+   from which the row in fnn_ops.def stamps <name>_forward and <name>_backward. softmax, which works on rows, is in
+   softmax.inc.h. Formulas, ranges and error bounds: fastnn/reference. Generates <name>_forward, <name>_backward. */
 
 FNN_INLINE vec KERNEL(identity_value)(vec z, vec alpha) {
     (void)alpha;
@@ -189,72 +189,3 @@ FNN_INLINE void KERNEL(map_slope)(real *dz, const real *dy, const real *y, const
 #define FNN_STAMP_ROWWISE(name)
 #define FNN_ACTIVATION(name, kind, alpha, needs_z) FNN_STAMP_##kind(name)
 #include "../fnn_ops.def"
-
-/* Largest element of a row, its sum of exponentials, and those exponentials in y. */
-FNN_INLINE real KERNEL(row_maximum)(const real *z, ptrdiff_t O) {
-    vec top = KERNEL(set1)(z[0]);
-    for (ptrdiff_t j = 0; j < O; j += VL) {
-        vec v = KERNEL(load_part)(z + j, O - j);
-        if (O - j < VL)
-            v = KERNEL(select)(KERNEL(first_lanes)(O - j), v, top);
-        top = KERNEL(select)(v > top, v, top);
-    }
-    real best = top[0];
-    for (ptrdiff_t i = 1; i < VL; i++)
-        best = top[i] > best ? top[i] : best;
-    return best;
-}
-
-FNN_INLINE real KERNEL(row_exponentials)(real *y, const real *z, real top, ptrdiff_t O) {
-    vec sum = KERNEL(set1)(C(0.0)), lost = sum;
-    for (ptrdiff_t j = 0; j < O; j += VL) {
-        /* z - top in two parts (Knuth's two-sum): the rounding of a difference of 40 alone would cost 20 ulp. */
-        const vec x = KERNEL(load_part)(z + j, O - j);
-        const vec high = x - top, shift = high - x, rest = (x - (high - shift)) - (top + shift);
-        const vec low = (vec)((ivec)rest & (high > FNN_EXP_LOW)); /* -inf - top leaves no rest */
-        vec k;
-        const vec m = KERNEL(exp_parts)(high, low, &k);
-        vec e = KERNEL(scale_by_power)(m, k);
-        KERNEL(store_part)(y + j, e, O - j);
-        if (O - j < VL)
-            e = (vec)((ivec)e & KERNEL(first_lanes)(O - j));
-        /* Kahan's sum: its error does not grow with the length of the row. */
-        const vec term = e - lost, next = sum + term;
-        lost = (next - sum) - term;
-        sum = next;
-    }
-    return KERNEL(sum_lanes)(sum);
-}
-
-FNN_INLINE void KERNEL(scale_row)(real *y, real factor, ptrdiff_t O) {
-    for (ptrdiff_t j = 0; j < O; j += VL)
-        KERNEL(store_part)(y + j, KERNEL(load_part)(y + j, O - j) * factor, O - j);
-}
-
-static void KERNEL(softmax_forward)(void *y_, const void *z_, double alpha, ptrdiff_t B, ptrdiff_t O) {
-    (void)alpha;
-    for (ptrdiff_t i = 0; i < B && O > 0; i++) {
-        real *y = (real *)y_ + i * O;
-        const real *z = (const real *)z_ + i * O;
-        const real sum = KERNEL(row_exponentials)(y, z, KERNEL(row_maximum)(z, O), O);
-        KERNEL(scale_row)(y, C(1.0) / sum, O);
-    }
-}
-
-/* y o (dy - <dy, y>) */
-static void KERNEL(softmax_backward)(void *dz_, const void *dy_, const void *y_, const void *z, double alpha,
-                                     ptrdiff_t B, ptrdiff_t O) {
-    (void)z, (void)alpha;
-    for (ptrdiff_t i = 0; i < B; i++) {
-        real *dz = (real *)dz_ + i * O;
-        const real *dy = (const real *)dy_ + i * O, *y = (const real *)y_ + i * O;
-        vec sum = KERNEL(set1)(C(0.0));
-        for (ptrdiff_t j = 0; j < O; j += VL)
-            sum += KERNEL(load_part)(dy + j, O - j) * KERNEL(load_part)(y + j, O - j);
-        const real inner = KERNEL(sum_lanes)(sum);
-        for (ptrdiff_t j = 0; j < O; j += VL) {
-            const vec d = KERNEL(load_part)(dy + j, O - j) - inner;
-            KERNEL(store_part)(dz + j, KERNEL(load_part)(y + j, O - j) * d, O - j);
-        }
-    }
-}

@@ -16,7 +16,7 @@ FNN_INLINE real KERNEL(row_exponential_sum)(const real *z, real top, ptrdiff_t O
     return sum;
 }
 
-static double KERNEL(softmax_cross_entropy)(void *dz_, const void *z_, const fnn_targets *t, ptrdiff_t B, ptrdiff_t O) {
+static double KERNEL(long_cross_entropy)(void *dz_, const void *z_, const fnn_targets *t, ptrdiff_t B, ptrdiff_t O) {
     double total = 0;
     for (ptrdiff_t i = 0; i < B && O > 0; i++) {
         const ptrdiff_t row = KERNEL(target_row)(t, i);
@@ -53,6 +53,55 @@ static double KERNEL(softmax_cross_entropy)(void *dz_, const void *z_, const fnn
         }
     }
     return total;
+}
+
+/* VL short rows at a time, a row a lane: loss = Σ t log Σ e^(z - top) - Σ t (z - top). */
+static double KERNEL(short_cross_entropy)(real *dz, const real *z, const fnn_targets *t, ptrdiff_t B, ptrdiff_t O) {
+    enum { SIZE = KERNEL(short_row) * KERNEL(lanes) };
+    real lines[SIZE], targets[SIZE], label_z[KERNEL(lanes)], weights[KERNEL(lanes)];
+    double total = 0;
+    for (ptrdiff_t i = 0; i < B; i += VL, z += VL * O) {
+        const ptrdiff_t n = B - i < VL ? B - i : VL;
+        KERNEL(turn_rows)(lines, z, n, O);
+        for (ptrdiff_t r = 0; r < VL; r++) {
+            const ptrdiff_t row = KERNEL(target_row)(t, i + (r < n ? r : n - 1));
+            weights[r] = r < n ? (real)KERNEL(row_weight)(t, row) : C(0.0);
+            if (t->labels)
+                label_z[r] = z[(r < n ? r : n - 1) * O + t->labels[row]];
+            else
+                for (ptrdiff_t j = 0; j < O; j++)
+                    targets[j * VL + r] = ((const real *)t->target)[row * O + j];
+        }
+        const vec top = KERNEL(line_maximum)(lines, O), w = KERNEL(load)(weights), zero = KERNEL(set1)(C(0.0));
+        vec expected = KERNEL(load)(label_z) - top, mass = KERNEL(set1)(C(1.0)); /* Σ t (z - top), Σ t */
+        if (!t->labels) {
+            expected = mass = zero;
+            for (ptrdiff_t j = 0; j < O; j++) {
+                const vec share = KERNEL(load)(targets + j * VL), d = KERNEL(load)(lines + j * VL) - top;
+                mass += share;
+                expected += KERNEL(select)(share != zero, share * d, zero); /* 0 log 0 counts as 0 */
+            }
+        }
+        const vec sum = KERNEL(line_exponentials)(lines, top, O);
+        const vec loss = w * (mass * KERNEL(log)(sum) - expected);
+        total += (double)KERNEL(sum_lanes)(n < VL ? (vec)((ivec)loss & KERNEL(first_lanes)(n)) : loss);
+        if (!dz)
+            continue;
+        const vec factor = w * mass / sum;
+        for (ptrdiff_t j = 0; j < O; j++) {
+            const vec share = KERNEL(load)(lines + j * VL) * factor;
+            KERNEL(store)(lines + j * VL, t->labels ? share : share - KERNEL(load)(targets + j * VL) * w);
+        }
+        KERNEL(turn_back)(dz + i * O, lines, n, O);
+        for (ptrdiff_t r = 0; t->labels && r < n; r++)
+            dz[(i + r) * O + t->labels[KERNEL(target_row)(t, i + r)]] -= weights[r];
+    }
+    return total;
+}
+
+static double KERNEL(softmax_cross_entropy)(void *dz, const void *z, const fnn_targets *t, ptrdiff_t B, ptrdiff_t O) {
+    return O > KERNEL(short_row) ? KERNEL(long_cross_entropy)(dz, z, t, B, O)
+                                 : KERNEL(short_cross_entropy)(dz, z, t, B, O);
 }
 
 /* The loss of one vector of outputs and targets, and its derivative. */

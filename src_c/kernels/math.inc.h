@@ -1,7 +1,7 @@
 /* exp, expm1, log1p and their relatives on vectors, within about 2 ulp over the whole range, denormal results included.
    Ordinary arithmetic without tables or branches, so that it vectorises for every instruction set; NaN goes through, since
    every clamp is a comparison that NaN fails. Generates power_of_two, scale_by_power,
-   reduce, expm1_parts, exp_parts, exp, expm1, log1p. */
+   reduce, expm1_parts, exp_parts, exp, expm1, log1p, log. */
 
 #if FNN_BITS == 32
 /* ln 2 in two parts; the first has so few bits that k times it is exact for every exponent k. */
@@ -86,4 +86,15 @@ FNN_INLINE vec KERNEL(log1p)(vec e) {
     const vec t = e / (C(1.0) + C(0.5) * e);
     const vec w = C(0.25) * t * t;
     return t + t * (w * FNN_POLYNOMIAL(w, FNN_LOG1P_TAIL));
+}
+
+/* log(x) for finite normal x >= 1, to a few ulp of max(1, log x). */
+FNN_INLINE vec KERNEL(log)(vec x) {
+    const ivec one = (ivec)KERNEL(set1)(C(1.0)), mantissa = (ivec){0} + (((FNN_INT)1 << FNN_MANTISSA) - 1);
+    const vec fraction = (vec)(((ivec)x & mantissa) | one) - C(1.0);
+    /* The exponent, as a number, by way of the rounder's mantissa. */
+    const vec exponent =
+        (vec)(((ivec)x >> FNN_MANTISSA) | (ivec)KERNEL(set1)(FNN_ROUNDER)) - (FNN_ROUNDER + FNN_EXPONENT_BIAS);
+    const vec y = exponent * FNN_LN2_HIGH + (exponent * FNN_LN2_LOW + KERNEL(log1p)(fraction));
+    return KERNEL(select)(x < C(1e30), y, x); /* NaN and infinity stay */
 }
