@@ -192,66 +192,6 @@ def test_clipping_bounds_the_step(backend: str) -> None:
     np.testing.assert_allclose(before - net.parameters, gradient, rtol=1e-9, atol=1e-14)
 
 
-# --- Schedules --------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("schedule", "wanted"),
-    [
-        (schedules.constant(0.2), lambda k: 0.2),
-        (schedules.step_decay(0.2, every=5, factor=0.5), lambda k: 0.2 * 0.5 ** (k // 5)),
-        (schedules.exponential(0.2, 0.9), lambda k: 0.2 * 0.9**k),
-        (schedules.inverse_scaling(0.2, 0.7), lambda k: 0.2 / (k + 1) ** 0.7),
-        (schedules.inverse_time(0.2, 0.3), lambda k: 0.2 / (1 + 0.3 * k)),
-        (schedules.cosine(0.2, 8, final=0.1), lambda k: 0.1 + 0.05 * (1 + np.cos(np.pi * min(k, 8) / 8))),
-        (schedules.warmup(0.2, 4), lambda k: 0.2 * min((k + 1) / 4, 1)),
-        (
-            schedules.warmup(schedules.exponential(0.2, 0.5), 3),
-            lambda k: [0.2 / 3, 0.4 / 3, 0.2][k] if k < 3 else 0.2 * 0.5 ** (k - 3),
-        ),
-        (schedules.piecewise([2, 5], [0.3, 0.2, 0.1]), lambda k: 0.3 if k < 2 else 0.2 if k < 5 else 0.1),
-        (lambda step: 0.1 if step < 3 else 0.05, lambda k: 0.1 if k < 3 else 0.05),
-        (lambda step: 0.07, lambda k: 0.07),
-    ],
-)
-def test_schedules_give_the_rate_of_each_step(schedule: object, wanted: object) -> None:
-    X, y = _data(12)
-    history = _net().fit(X, y, optimizer=SGD(schedule), epochs=12, batch_size=None)
-    np.testing.assert_allclose(history.lr, [wanted(k) for k in range(12)], rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: schedules.step_decay(0.1, every=0), "every: wanted a finite number > 0"),
-        (lambda: schedules.cosine(-1.0, 10), "lr: wanted a finite number >= 0"),
-        (lambda: schedules.piecewise([1, 2], [0.1, 0.2]), "one rate more than boundaries"),
-        (lambda: schedules.piecewise([2, 1], [0.1, 0.2, 0.3]), "boundaries that increase"),
-    ],
-)
-def test_schedules_refuse(make: object, message: str) -> None:
-    with pytest.raises(ValueError, match=message):
-        make()
-
-
-@pytest.mark.parametrize(
-    ("schedule", "message"),
-    [
-        (lambda step: -0.1 + 0 * step, "got -0.1 at step 0"),
-        (lambda step: np.where(np.asarray(step) < 0, 0.1, np.nan), "got nan at step 0"),
-        (lambda step: np.ones(7), "wanted 1 rates"),
-    ],
-)
-def test_a_wrong_schedule_is_refused_before_anything_changes(schedule: object, message: str) -> None:
-    X, y = _data()
-    net = _net()
-    before = net.parameters.copy()
-    with pytest.raises(ValueError, match=message):
-        net.fit(X, y, optimizer=SGD(schedule))
-    np.testing.assert_array_equal(net.parameters, before)
-    assert net.history is None
-
-
 # --- Early stopping ---------------------------------------------------------------------------------------------------
 
 
