@@ -27,10 +27,11 @@ typedef struct fnn_net {
     fnn_layer *layers;
     /* Filled by fnn_net_plan. */
     ptrdiff_t n_parameters, widest;
-    int narrow; /* training may keep features, not rows, in line */
-    ptrdiff_t
-        chunk; /* rows whose activations are kept at a time; longer batches accumulate their gradient over chunks */
-    ptrdiff_t block; /* rows that go through all layers together, in cache */
+    int narrow;        /* training may keep features, not rows, in line */
+    ptrdiff_t longest; /* the chunk of a long batch */
+    ptrdiff_t chunk;   /* rows whose activations are kept at a time; a longer batch's gradient is summed over chunks */
+    ptrdiff_t block;   /* rows that go through all layers together, in cache */
+    ptrdiff_t room, partial; /* narrow layers: reals of a thread's activations, offset of the shares' gradients */
     ptrdiff_t n_tasks, scratch, gathered, scratch_size, workspace; /* in reals, but for n_tasks */
     ptrdiff_t sums, n_sums;                                        /* doubles behind the reals */
 } fnn_net;

@@ -31,7 +31,6 @@ typedef struct fnn_pass {
     double l2; /* of this batch: divided by its rows where the form says so */
     int compute, accumulate, finish, update, fused;
     double *sums;
-    int narrow; /* activations are kept as narrow.c has them */
 } fnn_pass;
 
 static inline ptrdiff_t fnn_at_most(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
@@ -58,9 +57,10 @@ static inline int fnn_threads_for(const fnn_pass *p, double work) {
 enum { FNN_LANES = 16 };
 /* plan.c: whether this batch is trained by narrow.c. */
 int fnn_is_narrow(const fnn_pass *p);
-/* narrow.c: fnn_row_task, and the gradient of rows i0 to i1 of W (and, where db is given, of b), for narrow layers. */
-void fnn_narrow_row_task(void *pass, ptrdiff_t i, int slot);
-void fnn_narrow_gradient(const fnn_pass *p, int l, void *dw, void *db, ptrdiff_t i0, ptrdiff_t i1);
+/* plan.c: rows of a share of a batch of n. */
+ptrdiff_t fnn_narrow_rows(const fnn_net *net, ptrdiff_t n);
+/* narrow.c: the cost of the batch, and its gradient in p->gradients. */
+double fnn_narrow_cost(fnn_pass *p);
 /* rows.c: the loss of B rows of the chunk from `first` on, of outputs y (B, n_out), and its gradient. */
 double fnn_loss(const fnn_pass *p, void *dz, const void *y, ptrdiff_t first, ptrdiff_t B);
 /* rows.c: the copies of W transposed that the own kernel goes back with, of layers from 1 on; with wt0, of all. */

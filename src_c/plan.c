@@ -13,8 +13,9 @@ enum {
     ALIGN_BYTES = 64
 };
 
-/* Widths up to which lanes are rows of the batch, and batches from which that pays. */
-enum { NARROW_UNITS = 32, NARROW_BATCH = 48 };
+/* Widths up to which lanes are rows of the batch, and batches from which that pays; into how many shares a long batch goes,
+   and how long one is at least. */
+enum { NARROW_UNITS = 32, NARROW_BATCH = 48, NARROW_SHARES = 8, NARROW_ROWS = 512 };
 
 static inline ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t to) { return (n + to - 1) / to * to; }
 
@@ -27,6 +28,12 @@ static int is_narrow(const fnn_net *net) {
         narrow &= layer->n_out <= NARROW_UNITS && layer->keep >= 1 && (layer->activation != FNN_softmax || inside_loss);
     }
     return narrow;
+}
+
+/* Shares of equal length, but no longer than their activations fit the second-level cache. */
+ptrdiff_t fnn_narrow_rows(const fnn_net *net, ptrdiff_t n) {
+    const ptrdiff_t rows = round_up(fnn_at_least((n + NARROW_SHARES - 1) / NARROW_SHARES, NARROW_ROWS), net->block);
+    return fnn_at_most(rows, net->longest);
 }
 
 int fnn_is_narrow(const fnn_pass *p) {
@@ -46,7 +53,8 @@ void fnn_net_plan(fnn_net *net, int real_size, int n_threads, ptrdiff_t n) {
     const ptrdiff_t row_bytes = 2 * units * real_size;
     /* BLOCK_ROWS is a whole number of vectors, as narrow blocks want. */
     net->block = fnn_at_most(fnn_at_least(BLOCK_BYTES / row_bytes / BLOCK_ROWS, 1), 8) * BLOCK_ROWS;
-    net->chunk = fnn_at_least(CHUNK_BYTES / row_bytes / net->block * net->block, CHUNK_ROWS);
+    net->longest = round_up(fnn_at_least(CHUNK_BYTES / row_bytes, CHUNK_ROWS), net->block);
+    net->chunk = net->longest;
     /* Sparsity needs the mean activation of the whole batch before it goes back. */
     net->chunk = net->beta > 0 ? fnn_at_least(n, 1) : fnn_at_most(net->chunk, fnn_at_least(n, 1));
 
@@ -80,12 +88,18 @@ void fnn_net_plan(fnn_net *net, int real_size, int n_threads, ptrdiff_t n) {
         net->scratch_size = fnn_at_least(net->scratch_size, 2 * net->block * net->layers[net->n_layers - 1].n_out);
     /* Written once with its final value, like widest and block: another thread may be predicting. */
     net->n_parameters = n_parameters;
-    net->scratch = used;
-    used += n_threads * net->scratch_size;
     net->gathered = used;
     used += round_up(round_up(net->chunk, FNN_LANES) * net->layers[0].n_in, align);
+    /* Narrow layers: each thread has activations of its own, each share of the batch a gradient. */
+    net->room = used;
+    used *= net->narrow ? n_threads : 1;
+    const ptrdiff_t shares = net->narrow ? fnn_at_least(NARROW_SHARES, n / net->longest) + 1 : 0;
+    net->partial = used;
+    used += shares * round_up(n_parameters, align);
+    net->scratch = used;
+    used += n_threads * net->scratch_size;
     net->sums = used * real_size;
-    net->n_sums = fnn_at_least(net->n_tasks, (net->chunk + net->block - 1) / net->block);
+    net->n_sums = fnn_at_least(fnn_at_least(net->n_tasks, shares), (net->chunk + net->block - 1) / net->block);
     net->workspace = used;
 }
 

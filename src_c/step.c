@@ -31,9 +31,7 @@ static void parameter_task(void *context, ptrdiff_t task, int slot) {
     char *db = p->fused ? scratch + layer->stripe * layer->n_out * size : p->gradients + layer->b * size;
     char *parameters = (char *)p->parameters;
 
-    if (p->compute && p->narrow) {
-        fnn_narrow_gradient(p, l, dw, stripe == 0 ? db : NULL, i0, i1);
-    } else if (p->compute) {
+    if (p->compute) {
         const char *dz = fnn_at(p, layer->dz);
         const char *x =
             l > 0 ? fnn_at(p, fnn_drops(p, layer - 1) ? layer[-1].a : layer[-1].y) : (const char *)p->batch.x;
@@ -72,7 +70,7 @@ static void parameters_in_parallel(fnn_pass *p) {
 /* The weight gradients that are BLAS's, before the stripes. */
 static void blas_gradients(const fnn_pass *p) {
     const ptrdiff_t size = p->k->size;
-    for (int l = 0; !p->narrow && l < p->net->n_layers; l++) {
+    for (int l = 0; l < p->net->n_layers; l++) {
         const fnn_layer *layer = &p->net->layers[l];
         if (!fnn_by_blas(p, FNN_WEIGHT_GRADIENT, layer->n_in, p->rows, layer->n_out))
             continue;
@@ -134,7 +132,7 @@ static double chunk_cost(fnn_pass *p) {
         cost += sparsity(p);
         fnn_rows_in_parallel(p, fnn_backward_task);
     } else {
-        fnn_rows_in_parallel(p, p->narrow ? fnn_narrow_row_task : fnn_row_task);
+        fnn_rows_in_parallel(p, fnn_row_task);
     }
     for (ptrdiff_t i = 0; i * p->block < p->rows; i++)
         cost += p->sums[i];
@@ -174,26 +172,34 @@ double fnn_step(const fnn_net *net, const fnn_machine *machine, void *parameters
         p.for_weights.l2 = p.for_biases.l2 = 0;
     }
 
-    p.narrow = p.backward && fnn_is_narrow(&p);
-    if (p.backward && !p.narrow)
-        fnn_transpose_weights(&p);
     double cost = 0;
-    for (; p.first < batch->n; p.first += p.rows) {
-        p.rows = fnn_at_most(net->chunk, batch->n - p.first);
-        cost += chunk_cost(&p);
-        if (!p.backward)
-            continue;
-        p.finish = p.first + p.rows == batch->n;
-        if (optimizer && p.finish && !isfinite(cost))
+    if (p.backward && fnn_is_narrow(&p)) {
+        cost = fnn_narrow_cost(&p);
+        if (optimizer && !isfinite(cost))
             return cost;
-        p.compute = 1;
-        p.accumulate = p.first > 0;
-        p.update = optimizer && p.finish && !clip;
-        p.fused = p.update && !p.accumulate;
-        if (p.fused)
-            p.for_weights.l2 = p.l2;
-        blas_gradients(&p);
+        p.finish = 1;
+        p.update = optimizer && !clip;
         parameters_in_parallel(&p);
+    } else {
+        if (p.backward)
+            fnn_transpose_weights(&p);
+        for (; p.first < batch->n; p.first += p.rows) {
+            p.rows = fnn_at_most(net->chunk, batch->n - p.first);
+            cost += chunk_cost(&p);
+            if (!p.backward)
+                continue;
+            p.finish = p.first + p.rows == batch->n;
+            if (optimizer && p.finish && !isfinite(cost))
+                return cost;
+            p.compute = 1;
+            p.accumulate = p.first > 0;
+            p.update = optimizer && p.finish && !clip;
+            p.fused = p.update && !p.accumulate;
+            if (p.fused)
+                p.for_weights.l2 = p.l2;
+            blas_gradients(&p);
+            parameters_in_parallel(&p);
+        }
     }
     if (net->l2 > 0) {
         double squares = 0;

@@ -21,8 +21,8 @@ static void KERNEL(narrow_input_gradient)(void *dx, const void *dz, const void *
 #define FNN_NARROW_ROWS (FNN_VBYTES == 64 ? 4 : 2)
 
 /* dw[i, o] for MI lines of x from i0 on and MO lines of dz from o0 on: the sums stay in registers over all blocks. */
-FNN_INLINE void KERNEL(narrow_tile)(real *dw, const real *x, const real *dz, const fnn_blocks *blocks, int accumulate,
-                                    ptrdiff_t I, ptrdiff_t O, ptrdiff_t i0, ptrdiff_t o0, const int MI, const int MO) {
+FNN_INLINE void KERNEL(narrow_tile)(real *dw, const real *x, const real *dz, const fnn_blocks *blocks, ptrdiff_t I,
+                                    ptrdiff_t O, ptrdiff_t i0, ptrdiff_t o0, const int MI, const int MO) {
     vec sum[4][4];
 #pragma GCC unroll 4
     for (int i = 0; i < MI; i++)
@@ -51,36 +51,34 @@ FNN_INLINE void KERNEL(narrow_tile)(real *dw, const real *x, const real *dz, con
 #pragma GCC unroll 4
         for (int o = 0; o < MO; o++) {
             real *to = dw + i * O + o0 + o;
-            const real total = KERNEL(sum_lanes)(sum[i][o]);
-            *to = accumulate ? *to + total : total;
+            *to = KERNEL(sum_lanes)(sum[i][o]);
         }
 }
 
-FNN_INLINE void KERNEL(narrow_lines)(real *dw, const real *x, const real *dz, const fnn_blocks *blocks, int accumulate,
-                                     ptrdiff_t I, ptrdiff_t O, ptrdiff_t i, const int MI) {
+FNN_INLINE void KERNEL(narrow_lines)(real *dw, const real *x, const real *dz, const fnn_blocks *blocks, ptrdiff_t I,
+                                     ptrdiff_t O, ptrdiff_t i, const int MI) {
     ptrdiff_t o = 0;
     for (; o + 4 <= O; o += 4)
-        KERNEL(narrow_tile)(dw, x, dz, blocks, accumulate, I, O, i, o, MI, 4);
+        KERNEL(narrow_tile)(dw, x, dz, blocks, I, O, i, o, MI, 4);
     for (; o + 2 <= O; o += 2)
-        KERNEL(narrow_tile)(dw, x, dz, blocks, accumulate, I, O, i, o, MI, 2);
+        KERNEL(narrow_tile)(dw, x, dz, blocks, I, O, i, o, MI, 2);
     if (o < O)
-        KERNEL(narrow_tile)(dw, x, dz, blocks, accumulate, I, O, i, o, MI, 1);
+        KERNEL(narrow_tile)(dw, x, dz, blocks, I, O, i, o, MI, 1);
 }
 
-/* dw (i1 - i0, O) = lines i0 to i1 of x (I, R) times dz (O, R) transposed, summed over the blocks */
+/* dw (I, O) = x (I, R) times dz (O, R) transposed, summed over the blocks */
 static void KERNEL(narrow_weight_gradient)(void *dw_, const void *x, const void *dz, const fnn_blocks *blocks,
-                                           int accumulate, ptrdiff_t I, ptrdiff_t O, ptrdiff_t i0, ptrdiff_t i1) {
+                                           ptrdiff_t I, ptrdiff_t O) {
     real *dw = dw_;
-    ptrdiff_t i = i0;
-    for (; i + FNN_NARROW_ROWS <= i1; i += FNN_NARROW_ROWS)
-        KERNEL(narrow_lines)(dw + (i - i0) * O, x, dz, blocks, accumulate, I, O, i, FNN_NARROW_ROWS);
-    for (; i < i1; i++)
-        KERNEL(narrow_lines)(dw + (i - i0) * O, x, dz, blocks, accumulate, I, O, i, 1);
+    ptrdiff_t i = 0;
+    for (; i + FNN_NARROW_ROWS <= I; i += FNN_NARROW_ROWS)
+        KERNEL(narrow_lines)(dw + i * O, x, dz, blocks, I, O, i, FNN_NARROW_ROWS);
+    for (; i < I; i++)
+        KERNEL(narrow_lines)(dw + i * O, x, dz, blocks, I, O, i, 1);
 }
 
 /* db (O,) = sums of the lines of dz (O, R) over the blocks */
-static void KERNEL(narrow_bias_gradient)(void *db_, const void *dz, const fnn_blocks *blocks, int accumulate,
-                                         ptrdiff_t O) {
+static void KERNEL(narrow_bias_gradient)(void *db_, const void *dz, const fnn_blocks *blocks, ptrdiff_t O) {
     real *db = db_;
     for (ptrdiff_t o = 0; o < O; o++) {
         vec sum = KERNEL(set1)(C(0.0));
@@ -90,8 +88,7 @@ static void KERNEL(narrow_bias_gradient)(void *db_, const void *dz, const fnn_bl
             for (ptrdiff_t r = 0; r < R; r += VL)
                 sum += KERNEL(load)(line + r);
         }
-        const real total = KERNEL(sum_lanes)(sum);
-        db[o] = accumulate ? db[o] + total : total;
+        db[o] = KERNEL(sum_lanes)(sum);
     }
 }
 
