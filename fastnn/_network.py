@@ -34,16 +34,24 @@ class Network:
 
     spec: NetworkSpec
     backend: str
+    deterministic: bool
     history: History | None
 
-    def _start(self, spec: NetworkSpec, backend: str) -> None:
+    def _start(self, spec: NetworkSpec, backend: str, deterministic: bool = False) -> None:
         """Everything but the values of the parameters."""
         if backend not in ENGINES:
             raise ValueError(f"backend: wanted one of {', '.join(ENGINES)}, got {backend!r}")
+        if deterministic and backend != "compiled":
+            raise ValueError(
+                f"deterministic: wanted backend 'compiled', whose own kernels keep the promise, got {backend!r}"
+            )
         self.spec = spec
         self.backend = backend
+        self.deterministic = bool(deterministic)
         self.history = None
         self._engine = ENGINES[backend](spec)
+        if deterministic:
+            self._engine.deterministic = True
         self._dtype = np.dtype(spec.dtype)
         # The optimiser of the newest train_step and its state, to spare the next call the look-up.
         self._optimizer: Optimizer | None = None
@@ -98,7 +106,7 @@ class Network:
         io.save(path, self.spec, self.parameters)
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, backend: str = "compiled") -> Self:
+    def load(cls, path: str | os.PathLike[str], *, backend: str = "compiled", deterministic: bool = False) -> Self:
         """The network that `save` wrote (`fastnn.io.load`).
 
         Raises
@@ -117,21 +125,21 @@ class Network:
         True
         """
         spec, parameters = io.load(path)
-        return cls._from(spec, parameters, backend)
+        return cls._from(spec, parameters, backend, deterministic)
 
     @classmethod
-    def _from(cls, spec: NetworkSpec, parameters: Array, backend: str) -> Self:
+    def _from(cls, spec: NetworkSpec, parameters: Array, backend: str, deterministic: bool) -> Self:
         net = cls.__new__(cls)
-        net._start(spec, backend)
+        net._start(spec, backend, deterministic)
         net.parameters[...] = parameters
         return net
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("spec", "backend", "history")
+        kept = ("spec", "backend", "deterministic", "history")
         return {"parameters": self.parameters.copy(), **{name: getattr(self, name) for name in kept}}
 
     def __setstate__(self, values: dict[str, Any]) -> None:
-        self._start(values["spec"], values["backend"])
+        self._start(values["spec"], values["backend"], values["deterministic"])
         self.history = values["history"]
         self.parameters[...] = values["parameters"]
 

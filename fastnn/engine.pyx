@@ -19,8 +19,8 @@ from fastnn._buffers cimport (
     ANY, apart, data, is_real, label_array, matrix, new_matrix, new_vector, vector, writable)
 from fastnn._core cimport active, parallel, settings
 from fastnn.fnn cimport (
-    FNN_F32, FNN_F64, FNN_N_ACTIVATIONS, FNN_N_LOSSES, FNN_N_UPDATES, FNN_SHUFFLE, fnn_activations, fnn_hyper_fold,
-    fnn_losses, fnn_permutation, fnn_stream, fnn_updates)
+    FNN_F32, FNN_F64, FNN_GEMM_OWN, FNN_N_ACTIVATIONS, FNN_N_LOSSES, FNN_N_UPDATES, FNN_SHUFFLE, fnn_activations,
+    fnn_hyper_fold, fnn_losses, fnn_permutation, fnn_stream, fnn_updates)
 from fastnn.net cimport *
 
 from fastnn.optim import HYPER
@@ -52,10 +52,13 @@ cdef class Engine:
     parameters, gradients : ndarray, shape (n_parameters,)
         Zeros at first; never replaced, so views of them stay valid. A step that fuses gradient and update leaves
         `gradients` undefined.
+    deterministic : bool
+        Own kernels for every product, whatever `fastnn.gemm` says.
     """
 
     cdef readonly object spec
     cdef readonly cnp.ndarray parameters, gradients
+    cdef public bint deterministic
     cdef fnn_net net
     cdef int real_size
     cdef Py_ssize_t n_in, n_out
@@ -130,7 +133,7 @@ cdef class Engine:
         machine.blas = gemm
         machine.parallel = parallel
         machine.isa = settings.isa
-        machine.gemm = settings.gemm
+        machine.gemm = FNN_GEMM_OWN if self.deterministic else settings.gemm
         machine.n_threads = settings.n_threads
         return machine
 

@@ -56,6 +56,9 @@ class MLP(Network):
         0 to 2⁶⁴ − 1; by default drawn from the operating system. Fixes initial weights, shuffling and dropout masks.
     backend : {"compiled", "reference"}
         "reference" does the same in plain NumPy, with the same random numbers.
+    deterministic : bool
+        Own kernels for every product, of whatever size: a row's outputs then are the same to the bit alone and in any
+        batch, and training gives the same bits for any number of threads. Otherwise BLAS may serve very large layers.
 
     Attributes
     ----------
@@ -95,6 +98,7 @@ class MLP(Network):
         dtype: npt.DTypeLike = "float32",
         seed: int | None = None,
         backend: str = "compiled",
+        deterministic: bool = False,
     ) -> None:
         spec = network_spec(
             sizes,
@@ -109,7 +113,7 @@ class MLP(Network):
             dtype=dtype,
             seed=seed,
         )
-        self._start(spec, backend)
+        self._start(spec, backend, deterministic)
         initialise(spec, init, self.parameters)
 
     # --- Forward ------------------------------------------------------------------------------------------------------

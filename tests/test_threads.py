@@ -1,6 +1,7 @@
 """Threads: the same bits for any number, several callers at once, and a pool that survives fork."""
 
 import multiprocessing
+import pickle
 import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -52,6 +53,27 @@ def test_a_row_has_the_same_bits_in_any_batch(isa: str, dtype: str) -> None:
         for i in (0, 1, 31, 32, 149):
             np.testing.assert_array_equal(net.predict(X[i : i + 1])[0], together[i])
             np.testing.assert_array_equal(net.predict(X[i]), together[i])
+
+
+def test_deterministic_holds_where_blas_would_serve() -> None:
+    X, y = data(40)
+    X = np.repeat(X, 20, axis=1)  # 1000 inputs
+    for mode in ("auto", "blas"):
+        with fastnn.gemm(mode), fastnn.isa("base"):  # "auto" prefers BLAS there
+            net = MLP([1000, 300, 10], output="softmax", seed=1, deterministic=True)
+            together = net.predict(X)
+            for i in (0, 17, 39):
+                np.testing.assert_array_equal(net.predict(X[i]), together[i])
+            again = pickle.loads(pickle.dumps(net))
+            assert again.deterministic
+            losses = []
+            for one, n_threads in ((net, 1), (again, 5)):
+                with fastnn.threads(n_threads):
+                    losses.append(one.fit(X, y, optimizer=fastnn.SGD(0.1), epochs=2).loss)
+            assert losses[0] == losses[1]
+            np.testing.assert_array_equal(net.parameters, again.parameters)
+    with pytest.raises(ValueError, match="deterministic"):
+        MLP([2, 1], backend="reference", deterministic=True)
 
 
 def test_several_threads_predict_with_one_network() -> None:
