@@ -88,6 +88,7 @@ cdef extern from "fnn.h" nogil:
     int fnn_isa_best()
     const fnn_kernels *fnn_kernels_for(int isa, int dtype)
     int fnn_use_blas(int mode, int isa, int dtype, int product, Py_ssize_t M, Py_ssize_t K, Py_ssize_t N)
+    int fnn_use_blas_alone(int mode, int isa, int dtype, int product, Py_ssize_t M, Py_ssize_t K, Py_ssize_t N)
     void fnn_parallel(fnn_task_fn task, void *context, Py_ssize_t n_tasks, int n_threads)
     void fnn_hyper_fold(fnn_hyper *h, int64_t t)
     double fnn_kl_row(int dtype, void *row, Py_ssize_t n, double scale, double rho, double beta)

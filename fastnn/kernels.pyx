@@ -203,7 +203,7 @@ cdef int _activation(object name, object alpha, double *parameter) except -1:
 
 
 cdef inline bint _by_blas(int dtype, int product, Py_ssize_t M, Py_ssize_t K, Py_ssize_t N) noexcept nogil:
-    return fnn_use_blas(settings.gemm, settings.isa, dtype, product, M, K, N)
+    return fnn_use_blas_alone(settings.gemm, settings.isa, dtype, product, M, K, N)
 
 
 cdef const fnn_kernels *table(int dtype) noexcept nogil:

@@ -102,6 +102,8 @@ const fnn_kernels *fnn_kernels_for(int isa, int dtype);
 enum { FNN_FORWARD, FNN_INPUT_GRADIENT, FNN_WEIGHT_GRADIENT };
 enum { FNN_GEMM_AUTO, FNN_GEMM_OWN, FNN_GEMM_BLAS };
 int fnn_use_blas(int mode, int isa, int dtype, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N);
+/* The same for a product on its own: thin ones too, for which a step would not leave its blocks of rows. */
+int fnn_use_blas_alone(int mode, int isa, int dtype, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N);
 
 /* c (M, N) = op(a) op(b) + beta c, row-major, leading dimensions in elements. Returns 0, or -1 where a size does not fit the
    integers of this BLAS (then nothing is written). */

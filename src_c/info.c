@@ -51,6 +51,14 @@ int fnn_use_blas(int mode, int isa, int dtype, int product, ptrdiff_t M, ptrdiff
            size * (double)K * (double)N > cached;
 }
 
+int fnn_use_blas_alone(int mode, int isa, int dtype, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
+    if (mode != FNN_GEMM_AUTO || fnn_use_blas(mode, isa, dtype, product, M, K, N))
+        return mode != FNN_GEMM_OWN;
+    if (product == FNN_INPUT_GRADIENT) /* few rows do not repay transposing W */
+        return (M < 16 || N < 4) && K * N >= 64;
+    return N < 4 && M * K >= 1024; /* most of a vector would be empty */
+}
+
 void fnn_hyper_fold(fnn_hyper *h, int64_t t) {
     /* With m / (1 - b1^t) and v / (1 - b2^t) put in, lr m' / (sqrt(v') + eps) is adam_lr m / (sqrt(v) + adam_epsilon). */
     const double root = sqrt(1.0 - pow(h->beta2, (double)t));

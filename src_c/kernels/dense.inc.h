@@ -19,6 +19,9 @@
 #define FNN_TILE_VECTORS 2
 #endif
 
+/* A single row's tile is as wide as it takes to hide the latency of a multiply-add. */
+#define FNN_ROW_VECTORS 8
+
 /* What a tile multiplies; the same for all tiles of a product but for the pointers. */
 typedef struct KERNEL(product) {
     const real *a, *b, *bias; /* bias (N,), one a column, or NULL */
@@ -36,7 +39,7 @@ enum { KERNEL(whole), KERNEL(partial), KERNEL(halved) };
    transposed: element (m, k) of the left operand is a[k, i + m] instead of a[i + m, k]. */
 FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t tail, const int MR,
                              const int NV, const int last, const int transposed) {
-    vec sum[FNN_TILE_ROWS][FNN_TILE_VECTORS];
+    vec sum[FNN_TILE_ROWS][FNN_ROW_VECTORS];
     half_vec half_sum[FNN_TILE_ROWS];
     const int whole = NV - (last != KERNEL(whole)), at_tail = whole * (int)VL;
     const real *b = p->b + j;
@@ -48,7 +51,7 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
     for (int m = 0; m < MR; m++) {
         const real *start = p->accumulate ? c + m * ldc : p->bias ? p->bias + j : NULL;
         const vec same = KERNEL(set1)(!p->accumulate && p->row_bias ? p->row_bias[i + m] : C(0.0));
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < whole; v++)
             sum[m][v] = start ? KERNEL(load)(start + v * VL) : same;
         if (last == KERNEL(partial))
@@ -63,9 +66,9 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
         left[m] = transposed ? p->a + i + m : p->a + (rows ? rows[i + m] : i + m) * lda;
 
     for (ptrdiff_t k = 0; k < K; k++) {
-        vec right[FNN_TILE_VECTORS];
+        vec right[FNN_ROW_VECTORS];
         half_vec half_right;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < whole; v++)
             right[v] = KERNEL(load)(b + v * VL);
         if (last == KERNEL(partial))
@@ -76,7 +79,7 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
 #pragma GCC unroll 8
         for (int m = 0; m < MR; m++) {
             const real element = transposed ? left[0][offset + m] : left[m][offset];
-#pragma GCC unroll 4
+#pragma GCC unroll 8
             for (int v = 0; v < whole + (last == KERNEL(partial)); v++)
                 sum[m][v] += element * right[v];
             if (last == KERNEL(halved))
@@ -88,7 +91,7 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
 #pragma GCC unroll 8
     for (int m = 0; m < MR; m++) {
         real *cm = c + m * ldc;
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int v = 0; v < whole; v++)
             KERNEL(store)(cm + v * VL, sum[m][v]);
         if (last == KERNEL(partial))
@@ -130,6 +133,17 @@ FNN_TILES_OF(6)
 FNN_TILES_OF(8)
 #endif
 
+FNN_TILE(1, 4, 0)
+FNN_TILE(1, 5, 0)
+FNN_TILE(1, 6, 0) FNN_TILE(1, 7, 0) FNN_TILE(1, 8, 0)
+#if FNN_TILE_VECTORS == 2
+    FNN_TILE(1, 3, 0)
+#endif
+
+        static const KERNEL(tile_fn) KERNEL(row_tiles)[FNN_ROW_VECTORS] = {
+            KERNEL(tile_0_1x1), KERNEL(tile_0_1x2), KERNEL(tile_0_1x3), KERNEL(tile_0_1x4),
+            KERNEL(tile_0_1x5), KERNEL(tile_0_1x6), KERNEL(tile_0_1x7), KERNEL(tile_0_1x8),
+};
 static const int KERNEL(tile_heights)[] = {FNN_TILE_ROWS, 4, 2, 1};
 static const KERNEL(tile_fn) KERNEL(tiles)[2][4][FNN_TILE_VECTORS] = {
 #if FNN_TILE_ROWS == 8
@@ -167,7 +181,8 @@ FNN_INLINE KERNEL(product) KERNEL(product_part)(const KERNEL(product) * p, ptrdi
    panel of one vector has too few independent sums to hide the latency of a multiply-add. */
 FNN_INLINE void KERNEL(product_rows)(const KERNEL(product) * p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t N,
                                      int transposed) {
-    ptrdiff_t vectors = (N + VL - 1) / VL, panels = (vectors + FNN_TILE_VECTORS - 1) / FNN_TILE_VECTORS;
+    const int single = !transposed && i1 - i0 == 1, widest = single ? FNN_ROW_VECTORS : FNN_TILE_VECTORS;
+    ptrdiff_t vectors = (N + VL - 1) / VL, panels = (vectors + widest - 1) / widest;
     for (ptrdiff_t j = 0; j < N; panels--) {
         const ptrdiff_t width = (vectors + panels - 1) / panels;
         const ptrdiff_t tail = j + width * VL > N ? N % VL : 0;
@@ -175,6 +190,8 @@ FNN_INLINE void KERNEL(product_rows)(const KERNEL(product) * p, ptrdiff_t i0, pt
         for (ptrdiff_t k0 = 0; k0 == 0 || k0 < p->K; k0 += KERNEL(k_block)) {
             const KERNEL(product) part = KERNEL(product_part)(p, k0, transposed);
             ptrdiff_t i = i0;
+            if (single)
+                KERNEL(row_tiles)[width - 1](&part, i++, j, tail);
             for (int h = 0; h < 4; h++)
                 /* Eight rows are two tiles of four rather than one of six and one of two. */
                 for (const int MR = KERNEL(tile_heights)[h]; i + MR <= i1 && !(MR == 6 && i + 8 == i1); i += MR)

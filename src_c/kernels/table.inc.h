@@ -87,6 +87,7 @@ const fnn_kernels KERNEL(kernels) = {
 #undef FNN_TILE
 #undef FNN_TILES_OF
 #undef FNN_TILE_NAMES
+#undef FNN_ROW_VECTORS
 #undef FNN_NARROW_ROWS
 #undef FNN_BACKWARD_ELEMENTWISE
 #undef FNN_BACKWARD_ROWWISE
