@@ -133,16 +133,16 @@ FNN_TILES_OF(6)
 FNN_TILES_OF(8)
 #endif
 
-FNN_TILE(1, 4, 0)
-FNN_TILE(1, 5, 0)
-FNN_TILE(1, 6, 0) FNN_TILE(1, 7, 0) FNN_TILE(1, 8, 0)
+#define FNN_ROW_TILES FNN_TILE(1, 4, 0) FNN_TILE(1, 5, 0) FNN_TILE(1, 6, 0) FNN_TILE(1, 7, 0) FNN_TILE(1, 8, 0)
+FNN_ROW_TILES
+#undef FNN_ROW_TILES
 #if FNN_TILE_VECTORS == 2
-    FNN_TILE(1, 3, 0)
+FNN_TILE(1, 3, 0)
 #endif
 
-        static const KERNEL(tile_fn) KERNEL(row_tiles)[FNN_ROW_VECTORS] = {
-            KERNEL(tile_0_1x1), KERNEL(tile_0_1x2), KERNEL(tile_0_1x3), KERNEL(tile_0_1x4),
-            KERNEL(tile_0_1x5), KERNEL(tile_0_1x6), KERNEL(tile_0_1x7), KERNEL(tile_0_1x8),
+static const KERNEL(tile_fn) KERNEL(row_tiles)[FNN_ROW_VECTORS] = {
+    KERNEL(tile_0_1x1), KERNEL(tile_0_1x2), KERNEL(tile_0_1x3), KERNEL(tile_0_1x4),
+    KERNEL(tile_0_1x5), KERNEL(tile_0_1x6), KERNEL(tile_0_1x7), KERNEL(tile_0_1x8),
 };
 static const int KERNEL(tile_heights)[] = {FNN_TILE_ROWS, 4, 2, 1};
 static const KERNEL(tile_fn) KERNEL(tiles)[2][4][FNN_TILE_VECTORS] = {
