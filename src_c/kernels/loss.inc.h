@@ -73,9 +73,11 @@ static double KERNEL(short_cross_entropy)(real *dz, const real *z, const fnn_tar
                     targets[j * VL + r] = ((const real *)t->target)[row * O + j];
         }
         const vec top = KERNEL(line_maximum)(lines, O), w = KERNEL(load)(weights), zero = KERNEL(set1)(C(0.0));
-        vec expected = KERNEL(load)(label_z) - top, mass = KERNEL(set1)(C(1.0)); /* Σ t (z - top), Σ t */
-        if (!t->labels) {
-            expected = mass = zero;
+        vec expected = zero, mass = zero; /* Σ t (z - top), Σ t */
+        if (t->labels) {
+            expected = KERNEL(load)(label_z) - top;
+            mass = KERNEL(set1)(C(1.0));
+        } else {
             for (ptrdiff_t j = 0; j < O; j++) {
                 const vec share = KERNEL(load)(targets + j * VL), d = KERNEL(load)(lines + j * VL) - top;
                 mass += share;
