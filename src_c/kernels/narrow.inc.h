@@ -96,11 +96,7 @@ static void KERNEL(narrow_bias_gradient)(void *db_, const void *dz, const fnn_bl
 static void KERNEL(narrow_pack)(void *dst_, const void *x, const ptrdiff_t *rows, int repeat, ptrdiff_t B, ptrdiff_t R,
                                 ptrdiff_t n) {
     real *dst = dst_;
-    for (ptrdiff_t r = 0; r < B; r++) {
-        const real *row = (const real *)x + (rows ? rows[r] : r) * n;
-        for (ptrdiff_t j = 0; j < n; j++)
-            dst[j * R + r] = row[j];
-    }
+    KERNEL(turn)(dst, R, x, n, rows, B, n);
     for (ptrdiff_t j = 0; j < n; j++)
         for (ptrdiff_t r = B; r < R; r++)
             dst[j * R + r] = repeat ? dst[j * R + B - 1] : C(0.0);
@@ -108,7 +104,5 @@ static void KERNEL(narrow_pack)(void *dst_, const void *x, const ptrdiff_t *rows
 
 /* dst (B, n) = the first B lanes of x (n, R) turned over */
 static void KERNEL(narrow_unpack)(void *dst, const void *x, ptrdiff_t B, ptrdiff_t R, ptrdiff_t n) {
-    for (ptrdiff_t r = 0; r < B; r++)
-        for (ptrdiff_t j = 0; j < n; j++)
-            ((real *)dst)[r * n + j] = ((const real *)x)[j * R + r];
+    KERNEL(turn)(dst, n, x, R, NULL, n, B);
 }
