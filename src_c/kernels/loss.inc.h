@@ -94,7 +94,7 @@ static double KERNEL(short_cross_entropy)(real *dz, const real *z, const fnn_tar
             const vec share = KERNEL(load)(lines + j * VL) * factor;
             KERNEL(store)(lines + j * VL, t->labels ? share : share - KERNEL(load)(targets + j * VL) * w);
         }
-        KERNEL(turn_back)(dz + i * O, lines, n, O);
+        KERNEL(turn)(dz + i * O, O, lines, VL, NULL, O, n);
         for (ptrdiff_t r = 0; t->labels && r < n; r++)
             dz[(i + r) * O + t->labels[KERNEL(target_row)(t, i + r)]] -= weights[r];
     }

@@ -51,15 +51,10 @@ FNN_INLINE void KERNEL(scale_row)(real *y, real factor, ptrdiff_t O) {
 /* n <= VL short rows of z (n, O), turned over: line j of `lines` holds element j of every row; the lanes behind row n repeat
    it. */
 FNN_INLINE void KERNEL(turn_rows)(real *lines, const real *z, ptrdiff_t n, ptrdiff_t O) {
-    for (ptrdiff_t r = 0; r < VL; r++)
-        for (ptrdiff_t j = 0; j < O; j++)
-            lines[j * VL + r] = z[(r < n ? r : n - 1) * O + j];
-}
-
-FNN_INLINE void KERNEL(turn_back)(real *y, const real *lines, ptrdiff_t n, ptrdiff_t O) {
-    for (ptrdiff_t r = 0; r < n; r++)
-        for (ptrdiff_t j = 0; j < O; j++)
-            y[r * O + j] = lines[j * VL + r];
+    KERNEL(turn)(lines, VL, z, O, NULL, n, O);
+    for (ptrdiff_t j = 0; n < VL && j < O; j++)
+        for (ptrdiff_t r = n; r < VL; r++)
+            lines[j * VL + r] = lines[j * VL + n - 1];
 }
 
 FNN_INLINE vec KERNEL(line_maximum)(const real *lines, ptrdiff_t O) {
@@ -92,7 +87,7 @@ static void KERNEL(softmax_forward)(void *y_, const void *z_, double alpha, ptrd
         const vec factor = C(1.0) / KERNEL(line_exponentials)(lines, KERNEL(line_maximum)(lines, O), O);
         for (ptrdiff_t j = 0; j < O; j++)
             KERNEL(store)(lines + j * VL, KERNEL(load)(lines + j * VL) * factor);
-        KERNEL(turn_back)(y + i * O, lines, n, O);
+        KERNEL(turn)(y + i * O, O, lines, VL, NULL, O, n);
     }
     for (ptrdiff_t i = 0; O > KERNEL(short_row) && i < B; i++) {
         const real sum = KERNEL(row_exponentials)(y + i * O, z + i * O, KERNEL(row_maximum)(z + i * O, O), O);

@@ -7,6 +7,8 @@
 
 #include "activation.inc.h"
 
+#include "turn.inc.h"
+
 #include "softmax.inc.h"
 
 #include "dense.inc.h"
