@@ -49,6 +49,23 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument("--seed", type=_whole_number(0, 2**64 - 1), default=0, metavar="N", help="default %(default)s")
     demo.set_defaults(run=_demo)
 
+    bench = commands.add_parser(
+        "bench",
+        help="time the compiled code against NumPy on this machine",
+        description="Times training steps, predictions and activations, compiled and in NumPy, in less than a minute; "
+        "prints a table and writes it as JSON and, with matplotlib, as a picture.",
+    )
+    bench.add_argument("--output", default="fastnn-bench.json", metavar="JSON", help="default %(default)s")
+    bench.add_argument("--threads", type=_whole_number(1, 64), default=1, metavar="N", help="default %(default)s")
+    bench.add_argument(
+        "--rounds",
+        type=_whole_number(1, 1000),
+        default=15,
+        metavar="N",
+        help="of which the median is taken; default 15",
+    )
+    bench.set_defaults(run=_bench)
+
     info = commands.add_parser(
         "info", help="say which instruction set, BLAS and how many threads are used, and what forces each"
     )
@@ -75,6 +92,17 @@ def _demo(arguments: argparse.Namespace) -> int:
         run_demo(arguments.data, arguments.epochs, arguments.output, arguments.seed)
     except (DataError, DemoError) as error:
         print(f"fastnn demo: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _bench(arguments: argparse.Namespace) -> int:
+    from fastnn.bench import BenchError, run_bench
+
+    try:
+        run_bench(arguments.output, threads=arguments.threads, rounds=arguments.rounds)
+    except BenchError as error:
+        print(f"fastnn bench: {error}", file=sys.stderr)
         return 2
     return 0
 
