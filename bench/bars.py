@@ -1,248 +1,302 @@
-"""The speed bars, measured: a training step beside its matrix products alone, JAX and PyTorch, all in one process.
+"""The speed bars beside their rivals: ``python bench/bars.py [V1 V3 …] [--threads N] [--rounds N] [--json FILE]``.
 
-``python bench/bars.py [V1 V3 …]``. One thread for everybody, float32, rounds of all rivals interleaved, medians. The
-first losses of all are compared before anything is timed. A rival that is not installed is left out.
+Every rival of a bar is in this process, on the same number of threads (one unless said), and gets the same numbers;
+that results agree is asserted before the timing. Rounds alternate between the contenders; the figure is the median.
 """
 
+import argparse
+import gc
+import json
 import os
+import platform
+import statistics
+import subprocess
 import sys
-
-# Read when the libraries are loaded.
-for _name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "FASTNN_NUM_THREADS"):
-    os.environ[_name] = "1"
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1")
-
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+BARS = ("V1", "V2", "V3", "V4", "V5", "V6", "V7", "V8", "V9", "V10", "V12", "V13")
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("bars", nargs="*", metavar="BAR", help=f"of {' '.join(BARS)}; default all")
+    parser.add_argument("--threads", type=int, default=1, help="of every contender; default 1")
+    parser.add_argument("--rounds", type=int, default=21)
+    parser.add_argument("--json", metavar="FILE", help="write the figures there too")
+    arguments = parser.parse_args()
+    unknown = set(arguments.bars) - set(BARS)
+    if unknown:
+        parser.error(f"no such bar: {', '.join(sorted(unknown))}")
+    return arguments
+
+
+def _environment(threads: int) -> dict[str, str]:
+    """Equal threads for everybody; has to be set before any of the libraries is imported."""
+    n = str(threads)
+    variables = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "FASTNN_NUM_THREADS", "NPROC")
+    single = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    return {**dict.fromkeys(variables, n), "XLA_FLAGS": single if threads == 1 else "", "JAX_PLATFORMS": "cpu"}
+
+
+if __name__ == "__main__":  # before NumPy and the rivals are imported: they read the environment once
+    ARGUMENTS = _arguments()
+    wanted = _environment(ARGUMENTS.threads)
+    if any(os.environ.get(name) != value for name, value in wanted.items()):
+        os.execve(sys.executable, [sys.executable, *sys.argv], {**os.environ, **wanted})
+
+import machine
 import numpy as np
+import peers
+from workloads import ROWS, STEPS, Workload
 
 import fastnn
-
-ROUNDS = 15
-ROUND_SECONDS = 0.03
-SCAN = 20  # steps inside one lax.scan
+from fastnn import _core, kernels
+from fastnn.bench import PLAIN, duration, medians, plain_predict
 
 Call = Callable[[], Any]
+# A bar's condition: our time over the rival's at most, the rival's over ours at least, or our seconds at most.
+Limit = tuple[str, float]
+STEP_LIMITS: dict[str, list[dict[str, Limit]]] = {
+    "V1": [{"products": ("<=", 0.93), "JAX": (">=", 1.3), "PyTorch": (">=", 1.9)}] * 2,
+    "V2": [{"JAX": (">=", 1.25), "PyTorch": (">=", 1.7)}] * 2,
+    "V3": [{"products": ("<=", 0.6), "JAX": (">=", 4), "JAX scan": (">=", 1.6), "PyTorch": (">=", 25)}],
+    "V4": [{"JAX": (">=", 8), "JAX scan": (">=", 1.5), "NumPy": (">=", 10), "PyTorch": (">=", 50)}],
+    "V5": [{"JAX": (">=", 2.5), "PyTorch": (">=", 6)}],
+    "V8": [{"products": ("<=", 0.98)}, {"products": ("<=", 1.03)}],
+}
+ROW_LIMITS: dict[str, dict[str, Limit]] = {
+    "V6": {"ours": ("s", 0.6e-6), "onnxruntime": (">=", 10), "onnxruntime bound": (">=", 10), "NumPy": (">=", 12),
+           "PyTorch": (">=", 40)},
+    "V7": {"onnxruntime": (">=", 2), "onnxruntime bound": (">=", 2)},
+}  # fmt: skip
+OPS = [("relu", 1000, 1.1), ("tanh", 1000, 3.5), ("sigmoid", 1000, 3.5), ("softmax", 10, 4), ("softmax", 1000, 4),
+       ("gelu", 1000, 6)]  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Bar:
-    """A step and how it must stand to each rival: products <= a share of ours / theirs, the others >= theirs / ours."""
+@dataclass
+class Race:
+    """Contenders of one piece of work, ours under "ours"; ``flop`` or ``stream`` (bytes) for the share of the limit."""
 
-    name: str
-    sizes: tuple[int, ...]
-    batch: int
-    activation: str
-    output: str
-    adam: bool
-    wanted: dict[str, float]
-
-
-BARS = [
-    Bar("V1", (784, 100, 100, 10), 128, "relu", "softmax", False, {"products": 0.93, "jax": 1.3, "torch": 1.9}),
-    Bar(
-        "V1", (784, 100, 100, 100, 100, 10), 128, "relu", "softmax", False, {"products": 0.93, "jax": 1.3, "torch": 1.9}
-    ),
-    Bar("V2", (784, 100, 100, 10), 128, "relu", "softmax", True, {"jax": 1.25, "torch": 1.7}),
-    Bar("V3", (4, 64, 64, 2), 32, "relu", "softmax", False, {"products": 0.6, "jax": 4, "jax scan": 1.6, "torch": 25}),
-    Bar("V4", (2, 4, 1), 400, "tanh", "sigmoid", False, {"jax": 8, "jax scan": 1.5, "numpy": 10, "torch": 50}),
-    Bar("V5", (4, 32, 16, 4), 10_000, "tanh", "identity", True, {"jax": 2.5, "torch": 6}),
-    Bar("V8", (784, 512, 512, 10), 256, "relu", "softmax", False, {"products": 0.98}),
-    Bar("V8", (1024, 4096, 1024), 512, "relu", "identity", False, {"products": 1.03}),
-]
+    bar: str
+    work: str
+    calls: dict[str, Call]
+    limits: dict[str, Limit]
+    steps: dict[str, int] = field(default_factory=dict)
+    flop: int | None = None
+    stream: str | None = None  # the contender that only moves the bytes
 
 
-def data(bar: Bar) -> tuple[np.ndarray, np.ndarray]:
-    """Inputs and targets."""
+def races(bar: str) -> Iterator[Race]:
+    if bar in STEPS:
+        yield from (_steps(bar, *pair) for pair in zip(STEPS[bar], STEP_LIMITS[bar], strict=True))
+    elif bar in ROWS:
+        yield _row(bar, ROWS[bar])
+    elif bar == "V9":
+        yield from (_op(*op) for op in OPS)
+    elif bar == "V10":
+        yield from (_adam(1 << 20, False), _adam(32 << 20, True))
+    elif bar == "V12":
+        yield _many_callers()
+
+
+def _steps(bar: str, workload: Workload, limits: dict[str, Limit]) -> Race:
+    found = {"ours": peers.our_step(workload), "products": peers.products(workload)}
+    found["NumPy"] = peers.numpy_step(workload)
+    found |= peers.jax_steps(workload)
+    if torch := peers.torch_step(workload):
+        found["PyTorch"] = torch
+    for name, contender in found.items():
+        if contender.losses:
+            np.testing.assert_allclose(contender.losses, found["ours"].losses, rtol=2e-4, err_msg=name)
+    calls, steps = ({n: getattr(c, what) for n, c in found.items()} for what in ("call", "steps"))
+    return Race(bar, workload.name, calls, limits, steps, workload.flop)
+
+
+def _agree(calls: dict[str, Call], tolerance: float = 1e-4) -> None:
+    """All give what ours gives."""
+    expected = np.array(calls["ours"]())
+    for name, call in calls.items():
+        np.testing.assert_allclose(np.asarray(call()), expected, rtol=tolerance, atol=1e-6, err_msg=name)
+
+
+def _row(bar: str, workload: Workload) -> Race:
+    net = workload.network("float32", "compiled")
+    X, _ = workload.data("float32")
+    calls: dict[str, Call] = {"ours": partial(net.predict, X, np.empty((1, net.sizes[-1]), np.float32))}
+    calls["NumPy"] = plain_predict(net, X)
+    calls |= peers.onnx_predict(workload, net, X)
+    others = {"JAX": peers.jax_predict(workload, net, X), "PyTorch": peers.torch_predict(workload, net, X)}
+    calls |= {name: call for name, call in others.items() if call}
+    _agree(calls)
+    flop = 2 * sum(i * o for i, o in zip(net.sizes, net.sizes[1:], strict=False))
+    return Race(bar, f"one row {'-'.join(map(str, net.sizes))}", calls, ROW_LIMITS[bar], flop=flop)
+
+
+def _op(op: str, columns: int, at_most: float) -> Race:
+    z = np.random.default_rng(0).standard_normal((1_000_000 // columns, columns), np.float32)
+    outs = iter([np.empty_like(z) for _ in range(4)])
+    calls: dict[str, Call] = {"ours": partial(getattr(kernels, f"{op}_forward"), z, out=next(outs))}
+    calls["NumPy"] = partial(PLAIN[op], z, next(outs))
+    if found := peers.imported("torch"):
+        aten = found[0].ops.aten
+        x, y = (found[0].from_numpy(a) for a in (z, next(outs)))
+        into: dict[str, Call] = {
+            "relu": lambda: aten.relu.out(x, out=y),
+            "tanh": lambda: aten.tanh.out(x, out=y),
+            "sigmoid": lambda: aten.sigmoid.out(x, out=y),
+            "softmax": lambda: aten._softmax.out(x, 1, False, out=y),
+            "gelu": lambda: aten.gelu.out(x, out=y),
+        }
+        calls["PyTorch"] = into[op]
+    _agree(calls)
+    calls["copy"] = partial(np.copyto, next(outs), z)
+    limits = {"copy": ("<=", at_most), "NumPy": (">=", 1.0), "PyTorch": (">=", 1.0)}
+    return Race("V9", f"{op} {z.shape[0]} × {columns}", calls, limits, stream="copy")
+
+
+def _adam(n: int, large: bool) -> Race:
     rng = np.random.default_rng(0)
-    n_out = bar.sizes[-1]
-    X = rng.standard_normal((bar.batch, bar.sizes[0])).astype(np.float32)
-    if bar.output == "softmax":
-        return X, rng.integers(0, n_out, bar.batch)
-    if bar.output == "sigmoid":
-        return X, rng.integers(0, 2, (bar.batch, n_out)).astype(np.float32)
-    return X, rng.standard_normal((bar.batch, n_out)).astype(np.float32)
+    p, g = rng.standard_normal(n, np.float32), rng.standard_normal(n, np.float32)
+    m, v = np.zeros_like(p), np.zeros_like(p)
+    theirs = p.copy()
+    calls: dict[str, Call] = {"ours": lambda: kernels.adam_update(p, g, m, v, 1e-3, 3)}
+    for t in (1, 2):
+        kernels.adam_update(p, g, m, v, 1e-3, t)
+    if found := peers.imported("torch"):
+        parameter = found[0].nn.Parameter(found[0].from_numpy(theirs))
+        parameter.grad = found[0].from_numpy(g)
+        optimizer = found[0].optim.Adam([parameter], lr=1e-3, fused=True)
+        for _ in range(2):
+            optimizer.step()
+        np.testing.assert_allclose(theirs, p, rtol=1e-5, atol=1e-6)
+        calls["PyTorch"] = optimizer.step
+    # Four arrays are read and three written: as many bytes as three and a half copies move.
+    a, b, half = g.copy(), np.zeros_like(g), n // 2
+
+    def stream() -> None:
+        for _ in range(3):
+            np.copyto(b, a)
+        np.copyto(b[:half], a[:half])
+
+    calls["stream"] = stream
+    limits: dict[str, Limit] = {"PyTorch": (">=", 1.0), **({"stream": ("<=", 1.15)} if large else {})}
+    return Race("V10", f"Adam, {n >> 20} Mi parameters", calls, limits, stream="stream")
 
 
-def network(bar: Bar, backend: str = "compiled") -> fastnn.MLP:
-    """The network at its start; every rival begins with its weights."""
-    return fastnn.MLP(bar.sizes, bar.activation, bar.output, seed=0, backend=backend)
+def _many_callers(callers: int = 8, each: int = 4) -> Race:
+    net = STEPS["V1"][0].network("float32", "compiled")
+    X = np.random.default_rng(0).standard_normal((1000, 784), np.float32)
+    outs = [np.empty((1000, 10), np.float32) for _ in range(callers)]
+    pool = ThreadPoolExecutor(callers)
+
+    def some(out: np.ndarray) -> np.ndarray:
+        for _ in range(each):
+            net.predict(X, out)
+        return out
+
+    def one() -> list[np.ndarray]:
+        return [some(out) for out in outs]
+
+    def many() -> list[np.ndarray]:
+        return list(pool.map(some, outs))
+
+    assert all((out == net.predict(X)).all() for out in many())
+    n = callers * each
+    work = f"predict 1000 rows 784-100-100-10, {callers} callers on {_core.cpu_count()} CPUs"
+    return Race(
+        "V12", work, {"ours": many, "one caller": one}, {"one caller": (">=", 1.7)}, {"ours": n, "one caller": n}
+    )
 
 
-def our_step(bar: Bar, backend: str = "compiled") -> Call:
-    """Compiled or NumPy."""
-    net, (X, y) = network(bar, backend), data(bar)
-    optimizer = fastnn.Adam(1e-4) if bar.adam else fastnn.SGD(1e-4)
-    return lambda: net.train_step(X, y, optimizer)
+def _import_time(runs: int = 15) -> float:
+    code = "import time, numpy, scipy.linalg; t = time.perf_counter(); import fastnn; print(time.perf_counter() - t)"
+    done = (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(runs)
+    )
+    return statistics.median([float(run.stdout) for run in done][1:])
 
 
-def products(bar: Bar) -> Call:
-    """The matrix products of a step through NumPy's BLAS, into buffers: forward, dW, dX of all layers but the first."""
-    rng = np.random.default_rng(0)
-    a = [rng.standard_normal((bar.batch, n)).astype(np.float32) for n in bar.sizes]
-    w = [W.copy() for W in network(bar).weights]
-    z, dw = [np.empty_like(x) for x in a], [np.empty_like(x) for x in w]
-
-    def step() -> None:
-        for layer, weights in enumerate(w):
-            np.matmul(a[layer], weights, out=z[layer + 1])
-        for layer in range(len(w) - 1, -1, -1):
-            np.matmul(a[layer].T, z[layer + 1], out=dw[layer])
-            if layer:
-                np.matmul(z[layer + 1], w[layer].T, out=z[layer])
-
-    return step
+# --- Table ------------------------------------------------------------------------------------------------------------
 
 
-def torch_step(bar: Bar) -> Call:
-    """PyTorch eager, with its fused Adam."""
-    import torch
-
-    torch.set_num_threads(1)
-    net, (X, y) = network(bar), data(bar)
-    layers: list[Any] = []
-    for W, b in zip(net.weights, net.biases, strict=True):
-        linear = torch.nn.Linear(*W.shape)
-        linear.weight.data = torch.from_numpy(W.T.copy())
-        linear.bias.data = torch.from_numpy(b.copy())
-        layers += [linear, torch.nn.ReLU() if bar.activation == "relu" else torch.nn.Tanh()]
-    model = torch.nn.Sequential(*layers[:-1])
-    if bar.output == "softmax":
-        loss_of: Any = torch.nn.CrossEntropyLoss()
-    elif bar.output == "sigmoid":
-        loss_of = torch.nn.BCEWithLogitsLoss()
-    else:
-        half = 0.5 * bar.sizes[-1]  # our loss sums over the outputs, theirs takes the mean
-        loss_of = lambda out, target: half * torch.nn.functional.mse_loss(out, target)  # noqa: E731
-    kind = torch.optim.Adam(model.parameters(), 1e-4, fused=True) if bar.adam else None
-    optimizer = kind or torch.optim.SGD(model.parameters(), 1e-4)
-    inputs, target = torch.from_numpy(X), torch.from_numpy(y)
-
-    def step() -> Any:
-        optimizer.zero_grad()
-        loss = loss_of(model(inputs), target)
-        loss.backward()
-        optimizer.step()
-        return loss.detach()
-
-    return step
+def _judge(ours: float, rival: float, limit: Limit) -> tuple[str, bool]:
+    """How the bar reads, and whether it is met."""
+    kind, value = limit
+    if kind == "s":
+        return f"≤ {duration(value)}", ours <= value
+    met = ours / rival <= value if kind == "<=" else rival / ours >= value
+    return f"{'≤' if kind == '<=' else '≥'} {value:g} ×", met
 
 
-def jax_steps(bar: Bar) -> tuple[Call, Call]:
-    """JAX: one jitted step with donated buffers, and SCAN steps inside lax.scan."""
-    import jax
-    import jax.numpy as jnp
-
-    net, (X, y) = network(bar), data(bar)
-    inputs, target = jnp.asarray(X), jnp.asarray(y)
-    g = jax.nn.relu if bar.activation == "relu" else jnp.tanh
-
-    def cost(parameters: Any) -> Any:
-        x = inputs
-        for layer, (w, b) in enumerate(parameters):
-            x = x @ w + b
-            x = g(x) if layer < len(parameters) - 1 else x
-        if bar.output == "softmax":
-            return jnp.mean(jax.nn.logsumexp(x, 1) - jnp.take_along_axis(x, target[:, None], 1)[:, 0])
-        if bar.output == "sigmoid":
-            return jnp.mean(jnp.sum(jnp.maximum(x, 0) - x * target + jnp.log1p(jnp.exp(-jnp.abs(x))), 1))
-        return jnp.mean(0.5 * jnp.sum((x - target) ** 2, 1))
-
-    def adam(p: Any, m: Any, v: Any, t: Any) -> Any:
-        return p - 1e-4 * (m / (1 - 0.9**t)) / (jnp.sqrt(v / (1 - 0.999**t)) + 1e-8)
-
-    def step(state: Any) -> tuple[Any, Any]:
-        p, m, v, t = state
-        loss, d = jax.value_and_grad(cost)(p)
-        if not bar.adam:
-            return (jax.tree.map(lambda p, d: p - 1e-4 * d, p, d), m, v, t), loss
-        t = t + 1
-        m = jax.tree.map(lambda m, d: 0.9 * m + 0.1 * d, m, d)
-        v = jax.tree.map(lambda v, d: 0.999 * v + 0.001 * d * d, v, d)
-        return (jax.tree.map(lambda p, m, v: adam(p, m, v, t), p, m, v), m, v, t), loss
-
-    def start() -> list[Any]:
-        p = [(jnp.array(W), jnp.array(b)) for W, b in zip(net.weights, net.biases, strict=True)]
-        zeros = [jax.tree.map(jnp.zeros_like, p) if bar.adam else 0.0 for _ in range(2)]
-        return [(p, *zeros, jnp.float32(0))]
-
-    one = jax.jit(step, donate_argnums=0)
-    many = jax.jit(lambda s: jax.lax.scan(lambda s, _: step(s), s, None, length=SCAN), donate_argnums=0)
-
-    def runner(compiled: Any) -> Call:
-        state = start()
-
-        def run() -> Any:
-            state[0], loss = compiled(state[0])
-            return loss.block_until_ready()
-
-        return run
-
-    return runner(one), runner(many)
+def _report(bar: str, work: str, times: dict[str, float], limits: dict[str, Limit], share: str) -> list[dict[str, Any]]:
+    """Prints a block of lines; ratio is ours/theirs where a bar asks "at most", theirs/ours elsewhere."""
+    ours = times["ours"]
+    print(f"\n{bar:4} {work}")
+    rows = []
+    for name, seconds in times.items():
+        limit = limits.get(name)
+        text, met = _judge(ours, seconds, limit) if limit else ("", None)
+        at_most = (limit and limit[0] == "<=") or name in ("products", "copy", "stream")
+        ratio = ours / seconds if at_most else seconds / ours
+        shown = "" if name == "ours" else f"{ratio:.2f}"
+        verdict = "" if met is None else "met" if met else "MISSED"
+        print(
+            f"     {name:20}{duration(seconds):>12}{shown:>9}  {text:10} {verdict:7}{share if name == 'ours' else ''}"
+        )
+        rows.append({"bar": bar, "work": work, "side": name, "seconds": seconds, "limit": text or None, "met": met})
+    return rows
 
 
-def rivals(bar: Bar) -> Iterator[tuple[str, Call, int]]:
-    """Name, call and steps a call of all that are here."""
-    yield "fastnn", our_step(bar), 1
-    yield "products", products(bar), 1
-    if "numpy" in bar.wanted:
-        yield "numpy", our_step(bar, "reference"), 1
-    for name in ("jax", "torch"):
-        if name not in bar.wanted:
-            continue
+def _share(race: Race, times: dict[str, float], fma: float | None, threads: int) -> str:
+    if race.flop and fma:
+        return f"{race.flop / times['ours'] / (fma * threads):.0%} of the multiply-add limit"
+    if race.stream:
+        return f"{times[race.stream] / times['ours']:.0%} of copy speed"
+    return ""
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version(), "fastnn": fastnn.__version__}
+    for name in ("numpy", "scipy", "torch", "jax", "optax", "onnxruntime"):
         try:
-            if name == "torch":
-                yield name, torch_step(bar), 1
-            else:
-                one, many = jax_steps(bar)
-                yield name, one, 1
-                yield "jax scan", many, SCAN
-        except ImportError:
-            print(f"{name} is not installed: left out")
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = "absent"
+    return found
 
 
-def medians(calls: list[tuple[str, Call, int]]) -> dict[str, float]:
-    """Microseconds a step, from interleaved rounds."""
-    repeats = {}
-    for name, call, _ in calls:
-        call()
-        start = time.perf_counter()
-        call()
-        repeats[name] = max(1, round(ROUND_SECONDS / (time.perf_counter() - start)))
-    times: dict[str, list[float]] = {name: [] for name, _, _ in calls}
-    for _ in range(ROUNDS):
-        for name, call, steps in calls:
-            start = time.perf_counter()
-            for _ in range(repeats[name]):
-                call()
-            times[name].append((time.perf_counter() - start) / repeats[name] / steps * 1e6)
-    return {name: float(np.median(values)) for name, values in times.items()}
-
-
-def measure(bar: Bar) -> None:
-    """Compare the first losses, time, print."""
-    calls = list(rivals(bar))
-    first = {name: np.ravel(np.asarray(call()))[0] for name, call, _ in calls if name != "products"}
-    for name, loss in first.items():
-        np.testing.assert_allclose(loss, first["fastnn"], rtol=1e-4, err_msg=f"{bar.name}: {name}'s first loss")
-    times = medians(calls)
-    ours = times["fastnn"]
-    print(f"{bar.name} {'-'.join(map(str, bar.sizes))} batch {bar.batch}{' Adam' * bar.adam}: {ours:.1f} us a step")
-    for name, theirs in times.items():
-        if name == "fastnn":
-            continue
-        ratio = ours / theirs if name == "products" else theirs / ours
-        wanted = bar.wanted.get(name)
-        met = "" if wanted is None else (ratio <= wanted) == (name == "products") or ratio == wanted
-        verdict = "" if wanted is None else f"  bar {wanted:g} {'met' if met else 'NOT met'}"
-        print(f"    {name:9} {theirs:10.1f} us   {ratio:6.2f} x{verdict}", flush=True)
+def main(arguments: argparse.Namespace) -> int:
+    fma = machine.fma_limit()
+    load = os.getloadavg()[0]
+    print(" ".join(f"{name} {number}" for name, number in _versions().items()))
+    limit = f"{fma / 1e9:.0f} GFLOP/s" if fma else "unknown"
+    print(f"{_core.isa()}, {arguments.threads} thread(s), limit of one {limit}, load before the start {load:.2f}")
+    print(f"     {'':20}{'median':>12}{'ratio':>9}  bar")
+    rows: list[dict[str, Any]] = []
+    for bar in arguments.bars or BARS:
+        if bar == "V13":
+            rows += _report(
+                bar, "import fastnn after NumPy and SciPy", {"ours": _import_time()}, {"ours": ("s", 0.025)}, ""
+            )
+        for race in races(bar):
+            found = medians(race.calls, rounds=arguments.rounds, seconds=0.02)
+            times = {name: seconds / race.steps.get(name, 1) for name, seconds in found.items()}
+            rows += _report(bar, race.work, times, race.limits, _share(race, times, fma, arguments.threads))
+            del race
+            gc.collect()
+    missed = sum(row["met"] is False for row in rows)
+    print(f"\n{sum(row['met'] is True for row in rows)} met, {missed} missed; load at the end {os.getloadavg()[0]:.2f}")
+    if arguments.json:
+        facts = {"isa": _core.isa(), "threads": arguments.threads, "fma_limit": fma, "load": load, **_versions()}
+        with open(arguments.json, "w", encoding="utf-8") as file:
+            json.dump({**facts, "rows": rows}, file, indent=1, ensure_ascii=False)
+    return 0
 
 
 if __name__ == "__main__":
-    chosen = set(sys.argv[1:])
-    for one_bar in BARS:
-        if not chosen or one_bar.name in chosen:
-            measure(one_bar)
+    sys.exit(main(ARGUMENTS))

@@ -63,3 +63,21 @@ WORKLOADS = [
     Workload((2, 4, 1), 400, "tanh", "sigmoid", sgd),
     Workload((4, 32, 16, 4), 10_000, "tanh", "identity", adam),
 ]
+
+# The training steps of the bars that bench/bars.py prints, by the bar's name.
+STEPS = {
+    "V1": [Workload(sizes, 128, "relu", "softmax", sgd) for sizes in ((784, 100, 100, 10), (784, *[100] * 4, 10))],
+    "V2": [Workload(sizes, 128, "relu", "softmax", adam) for sizes in ((784, 100, 100, 10), (784, *[100] * 4, 10))],
+    "V3": [Workload((4, 64, 64, 2), 32, "relu", "softmax", sgd)],
+    "V4": [Workload((2, 4, 1), 400, "tanh", "sigmoid", sgd)],
+    "V5": [Workload((4, 32, 16, 4), 10_000, "tanh", "identity", adam)],
+    "V8": [
+        Workload((784, 512, 512, 10), 256, "relu", "softmax", sgd),
+        Workload((1024, 4096, 1024), 512, "relu", "softmax", sgd),
+    ],
+}
+# Networks that predict one row.
+ROWS = {
+    "V6": Workload((4, 64, 64, 2), 1, "relu", "softmax", sgd),
+    "V7": Workload((64, 256, 256, 18), 1, "relu", "softmax", sgd),
+}
