@@ -1,8 +1,9 @@
 """Fit the polynomials of the elementwise kernels and write src_c/kernels/coefficients.h.
 
 Run ``python tools/fit_coefficients.py`` (needs mpmath) after changing a degree. Each polynomial interpolates its
-function in 50-digit arithmetic at Chebyshev nodes, which is within a factor of about two of the minimax error; the
-printed figures are the largest relative errors of the exact polynomial, the rounding of the kernels comes on top.
+function in 50-digit arithmetic at Chebyshev nodes, which is within a factor of about two of the minimax error; the one
+rational function is levelled to its minimax error. The printed figures are the largest relative errors of the exact
+polynomial, the rounding of the kernels comes on top.
 """
 
 from pathlib import Path
@@ -12,10 +13,6 @@ import mpmath as mp
 mp.mp.dps = 50
 TARGET = Path(__file__).parent.parent / "src_c" / "kernels" / "coefficients.h"
 HALF_LN2 = mp.log(2) / 2 * mp.mpf("1.001")
-# Where the map of the GELU's tail puts its middle: t = (a - K) / (a + K) takes a in [0, inf) to [-1, 1).
-GELU_CENTRE = mp.mpf(3)
-# Up to here the normal distribution is 1/2 + z P(z^2): t loses the digits of a small a.
-GELU_MIDDLE = mp.mpf("0.75")
 
 
 def fit(function, low, high, degree):
@@ -55,36 +52,59 @@ def log1p_tail(w):
     return (mp.atanh(s) / s - 1) / w
 
 
-def gelu_tail(t):
-    """(a + K) Phi(-a) exp(a^2 / 2) at a = K (1 + t) / (1 - t): smooth on [-1, 1], 1 / sqrt(2 pi) at its right end."""
-    if t > 1 - mp.mpf(10) ** -12:
-        return 1 / mp.sqrt(2 * mp.pi)
-    a = GELU_CENTRE * (1 + t) / (1 - t)
-    if a > 200:
-        # Asymptotic series of the Mills ratio; its next term is below 1e-25 here.
-        mills = sum((-1) ** k * mp.fac2(2 * k - 1) / a ** (2 * k + 1) for k in range(8))
-        return (a + GELU_CENTRE) * mills / mp.sqrt(2 * mp.pi)
-    return (a + GELU_CENTRE) * mp.exp(a * a / 2) * mp.erfc(a / mp.sqrt(2)) / 2
+def scaled_normal_tail(a):
+    """Phi(-a) exp(a^2 / 2), Mills' ratio over sqrt(2 pi): falls from 1/2 like 1 / a, without a wiggle."""
+    return mp.exp(a * a / 2) * mp.erfc(a / mp.sqrt(2)) / 2
 
 
-# The GELU's tail is needed up to a = 15 (float32) and 39 (float64): beyond, the result is zero.
-def gelu_end(a):
-    """The variable t at |z| = a."""
-    return (a - GELU_CENTRE) / (a + GELU_CENTRE)
+def fit_rational(function, end, degree, sweeps=30):
+    """P of degree - 1 and Q of degree, its leading coefficient 1, with the least relative error of P / Q on [0, end].
+
+    Least squares of P - function Q, weighted with the Q of the sweep before (Sanathanan and Koerner) and by each node's
+    error so far (Lawson), which levels the errors. Nodes are Chebyshev's of (a - 3) / (a + 3).
+    """
+    n = 16 * degree
+    right = (end - 3) / (end + 3)
+    mapped = [(right - 1) / 2 + (right + 1) / 2 * mp.cos(mp.pi * i / (n - 1)) for i in range(n)]
+    nodes = [3 * (1 + t) / (1 - t) for t in mapped]
+    values = [function(a) for a in nodes]
+    denominators, lawson = [(1 + a) ** degree for a in nodes], [mp.mpf(1)] * n
+    best = None
+    for _ in range(sweeps):
+        matrix, right_side = mp.matrix(n, 2 * degree), mp.matrix(n, 1)
+        for i, (a, value) in enumerate(zip(nodes, values, strict=True)):
+            weight = mp.sqrt(lawson[i]) / (value * denominators[i])
+            for power in range(degree):
+                matrix[i, power] = a**power * weight
+                matrix[i, degree + power] = -value * a**power * weight
+            right_side[i] = value * a**degree * weight
+        solved = list(mp.lu_solve(matrix, right_side))
+        p, q = solved[:degree], [*solved[degree:], mp.mpf(1)]
+        denominators = [mp.polyval(q[::-1], a) for a in nodes]
+        errors = [
+            abs(mp.polyval(p[::-1], a) / (d * v) - 1) for a, d, v in zip(nodes, denominators, values, strict=True)
+        ]
+        if best is None or max(errors) < best[0]:
+            best = max(errors), p, q
+        lawson = [weight * (e / max(errors) + mp.mpf("1e-3")) for weight, e in zip(lawson, errors, strict=True)]
+    return best
 
 
-def gelu_middle(u):
-    """(Phi(z) - 1/2) / z at z = sqrt(u)."""
-    return 1 / mp.sqrt(2 * mp.pi) if u < mp.mpf(10) ** -30 else mp.erf(mp.sqrt(u / 2)) / (2 * mp.sqrt(u))
+# Behind these ends the GELU's tail is zero, 15 in float32 and 39 in float64. Denominator's degree.
+GELU_FITS = ((32, mp.mpf(15), 5, 10), (64, mp.mpf(39), 11, 19))
 
 
 FITS = [
     # name, function, low, high, degree float32, degree float64
     ("EXPM1_TAIL", expm1_tail, (-HALF_LN2, HALF_LN2), (-HALF_LN2, HALF_LN2), 4, 10),
     ("LOG1P_TAIL", log1p_tail, (mp.mpf(0), mp.mpf(1) / 9), (mp.mpf(0), mp.mpf(1) / 9), 3, 10),
-    ("GELU_TAIL", gelu_tail, (mp.mpf(-1), gelu_end(16)), (mp.mpf(-1), gelu_end(40)), 10, 24),
-    ("GELU_MIDDLE", gelu_middle, (mp.mpf(0), GELU_MIDDLE**2), (mp.mpf(0), GELU_MIDDLE**2), 4, 9),
 ]
+
+
+def macro(name, coefficients, digits):
+    """The lines of a list of coefficients."""
+    terms = ",".join(f" \\\n    C({mp.nstr(c, digits)})" for c in coefficients)
+    return ["", f"#define FNN_{name}{terms}"]
 
 
 def main():
@@ -95,16 +115,16 @@ def main():
         "/* clang-format off */",
         "#ifndef FNN_COEFFICIENTS_H",
         "#define FNN_COEFFICIENTS_H",
-        "",
-        f"#define FNN_GELU_CENTRE {mp.nstr(GELU_CENTRE, 3)}",
-        f"#define FNN_GELU_END_OF_MIDDLE {mp.nstr(GELU_MIDDLE, 3)}",
     ]
     for name, function, range32, range64, degree32, degree64 in FITS:
         for bits, (low, high), degree, digits in ((32, range32, degree32, 10), (64, range64, degree64, 19)):
             coefficients = fit(function, low, high, degree)
             print(f"{name}_{bits}: degree {degree}, {mp.nstr(relative_error(function, coefficients, low, high), 3)}")
-            terms = ",".join(f" \\\n    C({mp.nstr(c, digits)})" for c in coefficients)
-            lines += ["", f"#define FNN_{name}_{bits}{terms}"]
+            lines += macro(f"{name}_{bits}", coefficients, digits)
+    for bits, end, degree, digits in GELU_FITS:
+        error, p, q = fit_rational(scaled_normal_tail, end, degree)
+        print(f"GELU_{bits}: degree {degree - 1} over {degree}, {mp.nstr(error, 3)}")
+        lines += macro(f"GELU_NUMERATOR_{bits}", p, digits) + macro(f"GELU_DENOMINATOR_{bits}", q, digits)
     TARGET.write_text("\n".join([*lines, "", "#endif", ""]))
 
 

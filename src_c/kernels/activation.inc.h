@@ -80,9 +80,9 @@ FNN_INLINE vec KERNEL(softplus_slope)(vec y, vec z, vec alpha) {
     return -KERNEL(expm1)(-KERNEL(at_most)(y, C(45.0)));
 }
 
-/* The normal distribution's tail: Phi(-a) = result 2^k / factor, a = |z| up to where the tail is zero, as e^(-a^2/2) times
-   a polynomial in t = (a - K) / (a + K), over a + K. The square is taken exactly, in two parts, and the second goes into the
-   exponential's reduced argument. */
+/* The normal distribution's tail: factor Phi(-a) = result 2^k, a = |z| up to where the tail is zero, as e^(-a^2/2) times a
+   rational function. The square is taken exactly, in two parts, and the second goes into the exponential's reduced argument;
+   e^(-a^2/2) itself is exp_m 2^k. */
 #define FNN_GELU_LIMIT (FNN_BITS == 32 ? C(15.0) : C(38.9))
 
 FNN_INLINE vec KERNEL(normal_tail_times)(vec a, vec factor, vec *exp_m, vec *k) {
@@ -95,24 +95,18 @@ FNN_INLINE vec KERNEL(normal_tail_times)(vec a, vec factor, vec *exp_m, vec *k) 
 #endif
     const vec r = KERNEL(reduce)(square, rest, k);
     const vec u = r + r * r * FNN_POLYNOMIAL(r, FNN_EXPM1_TAIL);
-    const vec sum = a + (real)FNN_GELU_CENTRE;
-    const vec w = factor / sum * FNN_POLYNOMIAL((a - (real)FNN_GELU_CENTRE) / sum, FNN_GELU_TAIL);
+    const vec w = factor * FNN_POLYNOMIAL(a, FNN_GELU_NUMERATOR) / FNN_POLYNOMIAL(a, FNN_GELU_DENOMINATOR);
     *exp_m = C(1.0) + u;
-    return w + w * u; /* two roundings less than w (1 + u): the difference between 5 ulp and 4 */
+    return w + w * u; /* one rounding less than w (1 + u) */
 }
 
-/* z Phi(z); the negative side multiplies by z before it is scaled into the denormals. */
+/* z Phi(z) = max(z, 0) - |z| Phi(-|z|), multiplied before it is scaled into the denormals. */
 FNN_INLINE vec KERNEL(gelu_value)(vec z, vec alpha) {
     (void)alpha;
     vec exp_m, k;
     const vec a = KERNEL(at_most)(KERNEL(absolute)(z), FNN_GELU_LIMIT);
-    const ivec negative = z < C(0.0);
-    const vec tail = KERNEL(normal_tail_times)(a, KERNEL(select)(negative, -a, KERNEL(set1)(C(1.0))), &exp_m, &k);
-    const vec scaled = KERNEL(scale_by_power)(tail, k);
-    const vec outer = KERNEL(select)(negative, scaled, z * (C(1.0) - scaled));
-    /* Near zero the tail's variable t loses the digits of z. */
-    const vec middle = z * (C(0.5) + z * FNN_POLYNOMIAL(z * z, FNN_GELU_MIDDLE));
-    return KERNEL(select)(a < (real)FNN_GELU_END_OF_MIDDLE, middle, outer);
+    const vec tail = KERNEL(normal_tail_times)(a, a, &exp_m, &k);
+    return KERNEL(at_least)(z, C(0.0)) - KERNEL(scale_by_power)(tail, k);
 }
 
 /* Phi(z) + z phi(z) */

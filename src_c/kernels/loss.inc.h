@@ -8,11 +8,11 @@ FNN_INLINE double KERNEL(row_weight)(const fnn_targets *t, ptrdiff_t row) {
     return t->weight ? t->scale * (double)((const real *)t->weight)[row] : t->scale;
 }
 
-/* Σ_j e^(z_j - top) alone, for a loss without gradient. */
+/* The sum of row_exponentials alone, for a loss without gradient. */
 FNN_INLINE real KERNEL(row_exponential_sum)(const real *z, real top, ptrdiff_t O) {
     real sum = 0, block[64];
     for (ptrdiff_t j = 0; j < O; j += 64)
-        sum += KERNEL(row_exponentials)(block, z + j, top, O - j < 64 ? O - j : 64);
+        sum += KERNEL(row_exponentials)(block, z + j, top, O - j < 64 ? O - j : 64, 0);
     return sum;
 }
 
@@ -37,65 +37,89 @@ static double KERNEL(long_cross_entropy)(void *dz_, const void *z_, const fnn_ta
         } else {
             expected = (double)z[t->labels[row]] - (double)top;
         }
-        const real sum = dz ? KERNEL(row_exponentials)(dz, z, top, O) : KERNEL(row_exponential_sum)(z, top, O);
-        total += w * (mass * log((double)sum) - expected);
+        const real sum = dz ? KERNEL(row_exponentials)(dz, z, top, O, 0) : KERNEL(row_exponential_sum)(z, top, O);
+        /* Σ e^(z - top): exactly 1 where the top outweighs all the others. */
+        const real relative = sum / KERNEL(shifted_exp)(KERNEL(set1)(top), KERNEL(set1)(top))[0];
+        total += w * (mass * log((double)relative) - expected);
         if (!dz)
             continue;
-        const real factor = (real)(w * mass / (double)sum);
+        KERNEL(divide_row)(dz, sum, O);
         if (target) {
             for (ptrdiff_t j = 0; j < O; j += VL) {
-                const vec share = KERNEL(load_part)(dz + j, O - j) * factor;
+                const vec share = KERNEL(load_part)(dz + j, O - j) * (real)(w * mass);
                 KERNEL(store_part)(dz + j, share - KERNEL(load_part)(target + j, O - j) * (real)w, O - j);
             }
         } else {
-            KERNEL(scale_row)(dz, factor, O);
+            for (ptrdiff_t j = 0; j < O; j += VL)
+                KERNEL(store_part)(dz + j, KERNEL(load_part)(dz + j, O - j) * (real)w, O - j);
             dz[t->labels[row]] -= (real)w;
         }
     }
     return total;
 }
 
-/* VL short rows at a time, a row a lane: loss = Σ t log Σ e^(z - top) - Σ t (z - top). */
+/* Short rows in line: loss = Σ t log Σ e^(z - top) - Σ t (z - top). */
 static double KERNEL(short_cross_entropy)(real *dz, const real *z, const fnn_targets *t, ptrdiff_t B, ptrdiff_t O) {
-    enum { SIZE = KERNEL(short_row) * KERNEL(lanes) };
-    real lines[SIZE], targets[SIZE], label_z[KERNEL(lanes)], weights[KERNEL(lanes)];
+    enum { SIZE = KERNEL(most_rows) };
+    real line[KERNEL(line_room)], targets[KERNEL(line_room)], products[KERNEL(line_room)];
+    real tops[SIZE], sums[SIZE], weights[SIZE], expected[SIZE], mass[SIZE]; /* expected Σ t (z - top), mass Σ t */
+    const vec zero = KERNEL(set1)(C(0.0));
+    ivec rows[KERNEL(short_row)];
+    const ptrdiff_t most = KERNEL(line_rows)(O);
     double total = 0;
-    for (ptrdiff_t i = 0; i < B; i += VL, z += VL * O) {
-        const ptrdiff_t n = B - i < VL ? B - i : VL;
-        KERNEL(turn_rows)(lines, z, n, O);
-        for (ptrdiff_t r = 0; r < VL; r++) {
-            const ptrdiff_t row = KERNEL(target_row)(t, i + (r < n ? r : n - 1));
-            weights[r] = r < n ? (real)KERNEL(row_weight)(t, row) : C(0.0);
+    KERNEL(rows_of_lanes)(rows, O);
+    for (ptrdiff_t i = 0; i < B; i += most) {
+        const ptrdiff_t n = B - i < most ? B - i : most;
+        KERNEL(line_up)(line, z + i * O, n, O);
+        KERNEL(line_maxima)(tops, line, n, O);
+        for (ptrdiff_t r = 0; r < n; r++) {
+            const ptrdiff_t row = KERNEL(target_row)(t, i + r);
+            weights[r] = (real)KERNEL(row_weight)(t, row);
             if (t->labels)
-                label_z[r] = z[(r < n ? r : n - 1) * O + t->labels[row]];
+                expected[r] = line[r * O + t->labels[row]] - tops[r];
             else
-                for (ptrdiff_t j = 0; j < O; j++)
-                    targets[j * VL + r] = ((const real *)t->target)[row * O + j];
+                memcpy(targets + r * O, (const real *)t->target + row * O, (size_t)O * sizeof(real));
         }
-        const vec top = KERNEL(line_maximum)(lines, O), w = KERNEL(load)(weights), zero = KERNEL(set1)(C(0.0));
-        vec expected = zero, mass = zero; /* Σ t (z - top), Σ t */
-        if (t->labels) {
-            expected = KERNEL(load)(label_z) - top;
-            mass = KERNEL(set1)(C(1.0));
-        } else {
-            for (ptrdiff_t j = 0; j < O; j++) {
-                const vec share = KERNEL(load)(targets + j * VL), d = KERNEL(load)(lines + j * VL) - top;
-                mass += share;
-                expected += KERNEL(select)(share != zero, share * d, zero); /* 0 log 0 counts as 0 */
+        for (ptrdiff_t r = n; r % VL; r++)
+            weights[r] = expected[r] = 0;
+        if (!t->labels) {
+            KERNEL(pad_line)(targets, n * O, O);
+            for (ptrdiff_t r = 0; r < n; r += VL) {
+                for (ptrdiff_t v = 0, j = r * O; v < O; v++, j += VL) {
+                    const vec top = KERNEL(spread)(KERNEL(load)(tops + r), rows[v]);
+                    const vec share = KERNEL(load)(targets + j), product = share * (KERNEL(load)(line + j) - top);
+                    /* 0 log 0 counts as 0 */
+                    KERNEL(store)(products + j, KERNEL(select)(share != zero, product, zero));
+                }
+            }
+            KERNEL(pad_line)(products, n * O, O);
+            KERNEL(line_sums)(expected, products, n, O);
+            KERNEL(line_sums)(mass, targets, n, O);
+        }
+        const int plain = KERNEL(plain_exponentials)(line, z + i * O, n * O);
+        if (!plain)
+            KERNEL(shifted_exponentials)(line, z + i * O, tops, rows, n, O);
+        KERNEL(pad_line)(line, n * O, O);
+        KERNEL(line_sums)(sums, line, n, O);
+        for (ptrdiff_t r = 0; r < n; r += VL) {
+            const vec top = KERNEL(load)(tops + r), sum = KERNEL(load)(sums + r), w = KERNEL(load)(weights + r);
+            const vec share = t->labels ? KERNEL(set1)(C(1.0)) : KERNEL(load)(mass + r);
+            const vec of_top = plain ? KERNEL(plain_exp)(top) : KERNEL(shifted_exp)(top, top);
+            const vec l = w * (share * KERNEL(log)(sum / of_top) - KERNEL(load)(expected + r));
+            total += (double)KERNEL(sum_lanes)(n - r < VL ? (vec)((ivec)l & KERNEL(first_lanes)(n - r)) : l);
+            if (!dz)
+                continue;
+            const vec scale = w * share, factor = C(1.0) / sum;
+            for (ptrdiff_t v = 0, j = r * O; v < O && j < n * O; v++, j += VL) {
+                vec d = KERNEL(quotient)(KERNEL(load)(line + j), KERNEL(spread)(sum, rows[v]),
+                                         KERNEL(spread)(factor, rows[v])) *
+                        KERNEL(spread)(scale, rows[v]);
+                if (!t->labels)
+                    d -= KERNEL(load)(targets + j) * KERNEL(spread)(w, rows[v]);
+                KERNEL(store_part)(dz + i * O + j, d, n * O - j);
             }
         }
-        const vec sum = KERNEL(line_exponentials)(lines, top, O);
-        const vec loss = w * (mass * KERNEL(log)(sum) - expected);
-        total += (double)KERNEL(sum_lanes)(n < VL ? (vec)((ivec)loss & KERNEL(first_lanes)(n)) : loss);
-        if (!dz)
-            continue;
-        const vec factor = w * mass / sum;
-        for (ptrdiff_t j = 0; j < O; j++) {
-            const vec share = KERNEL(load)(lines + j * VL) * factor;
-            KERNEL(store)(lines + j * VL, t->labels ? share : share - KERNEL(load)(targets + j * VL) * w);
-        }
-        KERNEL(turn)(dz + i * O, O, lines, VL, NULL, O, n);
-        for (ptrdiff_t r = 0; t->labels && r < n; r++)
+        for (ptrdiff_t r = 0; dz && t->labels && r < n; r++)
             dz[(i + r) * O + t->labels[KERNEL(target_row)(t, i + r)]] -= weights[r];
     }
     return total;

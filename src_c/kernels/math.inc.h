@@ -14,8 +14,8 @@
 #define FNN_EXP_HIGH C(90.0)  /* infinite above */
 #define FNN_EXPM1_TAIL FNN_EXPM1_TAIL_32
 #define FNN_LOG1P_TAIL FNN_LOG1P_TAIL_32
-#define FNN_GELU_TAIL FNN_GELU_TAIL_32
-#define FNN_GELU_MIDDLE FNN_GELU_MIDDLE_32
+#define FNN_GELU_NUMERATOR FNN_GELU_NUMERATOR_32
+#define FNN_GELU_DENOMINATOR FNN_GELU_DENOMINATOR_32
 #define FNN_HIGH_BITS (~(FNN_INT)0xfff)
 #else
 #define FNN_LN2_HIGH C(6.93147180369123816490e-01)
@@ -26,10 +26,12 @@
 #define FNN_EXP_HIGH C(711.0)
 #define FNN_EXPM1_TAIL FNN_EXPM1_TAIL_64
 #define FNN_LOG1P_TAIL FNN_LOG1P_TAIL_64
-#define FNN_GELU_TAIL FNN_GELU_TAIL_64
-#define FNN_GELU_MIDDLE FNN_GELU_MIDDLE_64
+#define FNN_GELU_NUMERATOR FNN_GELU_NUMERATOR_64
+#define FNN_GELU_DENOMINATOR FNN_GELU_DENOMINATOR_64
 #define FNN_HIGH_BITS (~(FNN_INT)0x7ffffff)
 #endif
+
+#define FNN_LOG2E C(1.44269504088896340736)
 
 #define FNN_POLYNOMIAL(x, ...) \
     KERNEL(polynomial)(x, (const real[]){__VA_ARGS__}, (int)(sizeof((const real[]){__VA_ARGS__}) / sizeof(real)) - 1)
@@ -54,7 +56,7 @@ FNN_INLINE vec KERNEL(scale_by_power)(vec v, vec k) {
 
 /* x = k ln 2 + r with |r| <= ln 2 / 2; x_low is a small part of x that did not fit. Returns r. */
 FNN_INLINE vec KERNEL(reduce)(vec x, vec x_low, vec *k) {
-    *k = (x * C(1.44269504088896340736) + FNN_ROUNDER) - FNN_ROUNDER;
+    *k = (x * FNN_LOG2E + FNN_ROUNDER) - FNN_ROUNDER;
     return ((x - *k * FNN_LN2_HIGH) - *k * FNN_LN2_LOW) + x_low;
 }
 

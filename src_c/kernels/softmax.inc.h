@@ -1,26 +1,45 @@
-/* Softmax of rows, and what the cross-entropy needs of it. Long rows are gone through vector by vector; of short ones, which
-   would leave most of a vector empty and end in sums across its lanes, VL at a time are turned over so that a lane is a row.
-   Which way is taken depends on the length of the row alone. Generates softmax_forward, softmax_backward. */
+/* Softmax of rows, and what the cross-entropy needs of it.
 
-enum { KERNEL(short_row) = 16 };
+   e^(z - top) is taken as e^z 2^-n, with n what the top is in powers of two: nothing is rounded by such a shift, where the
+   difference z - top alone would cost 20 ulp at 40, and where no exponential is out of range it can be left out without a bit
+   of the result changing.
 
-/* e^(z - top), with z - top in two parts (Knuth's two-sum): the rounding of a difference of 40 alone would cost 20 ulp. */
+   Long rows are gone through vector by vector. Short ones would leave the last vector mostly empty and end in sums across its
+   lanes: VL of them lie in line as O whole vectors; the sums of four rows are taken at a time, and `spread` brings what is one
+   a row back to its elements. Which way is taken depends on the length of the row alone.
+   Generates softmax_forward, softmax_backward. */
+
+enum { KERNEL(short_row) = 128 };
+
+/* Up to here exponentials, their sums and quotients are normal numbers. */
+#define FNN_PLAIN_EXP (FNN_BITS == 32 ? C(40.0) : C(300.0))
+
+/* e^z relative to a row's top, 1 / sqrt 2 to sqrt 2 where z is the top. A top that is large is taken off first: the difference
+   is then exact, or so large that the result is zero. */
 FNN_INLINE vec KERNEL(shifted_exp)(vec z, vec top) {
-    const vec high = z - top, shift = high - z, rest = (z - (high - shift)) - (top + shift);
-    const vec low = (vec)((ivec)rest & (high > FNN_EXP_LOW)); /* -inf - top leaves no rest */
+    const vec base = KERNEL(select)(KERNEL(absolute)(top) < C(-2.0) * FNN_EXP_LOW, KERNEL(set1)(C(0.0)), top);
+    const vec n = ((top - base) * FNN_LOG2E + FNN_ROUNDER) - FNN_ROUNDER;
     vec k;
-    const vec m = KERNEL(exp_parts)(high, low, &k);
-    return KERNEL(scale_by_power)(m, k);
+    const vec r = KERNEL(reduce)(KERNEL(at_least)(z - base, C(3.0) * FNN_EXP_LOW), KERNEL(set1)(C(-0.0)), &k);
+    const vec m = C(1.0) + (r + r * r * FNN_POLYNOMIAL(r, FNN_EXPM1_TAIL));
+    return KERNEL(scale_by_power)(m, KERNEL(at_least)(k - n, C(1.5) * FNN_EXP_LOW));
 }
 
-/* Largest element of a row, its sum of exponentials, and those exponentials in y. */
+/* The same but for a power of two, for |z| <= FNN_PLAIN_EXP. */
+FNN_INLINE vec KERNEL(plain_exp)(vec z) {
+    vec k;
+    const vec r = KERNEL(reduce)(z, KERNEL(set1)(C(-0.0)), &k);
+    const vec m = C(1.0) + (r + r * r * FNN_POLYNOMIAL(r, FNN_EXPM1_TAIL));
+    return (vec)((ivec)m + ((ivec)(k + FNN_ROUNDER) << FNN_MANTISSA));
+}
+
+/* --- Long rows ------------------------------------------------------------------------------------------------------- */
+
 FNN_INLINE real KERNEL(row_maximum)(const real *z, ptrdiff_t O) {
     vec top = KERNEL(set1)(z[0]);
     for (ptrdiff_t j = 0; j < O; j += VL) {
-        vec v = KERNEL(load_part)(z + j, O - j);
-        if (O - j < VL)
-            v = KERNEL(select)(KERNEL(first_lanes)(O - j), v, top);
-        top = KERNEL(select)(v > top, v, top);
+        const vec v = KERNEL(load_part)(z + j, O - j);
+        top = KERNEL(larger)(O - j < VL ? KERNEL(select)(KERNEL(first_lanes)(O - j), v, top) : v, top);
     }
     real best = top[0];
     for (ptrdiff_t i = 1; i < VL; i++)
@@ -28,70 +47,215 @@ FNN_INLINE real KERNEL(row_maximum)(const real *z, ptrdiff_t O) {
     return best;
 }
 
-FNN_INLINE real KERNEL(row_exponentials)(real *y, const real *z, real top, ptrdiff_t O) {
+/* A sign bit where |z| > FNN_PLAIN_EXP: magnitudes are ordered like their bit patterns, NaN last. */
+FNN_INLINE ivec KERNEL(beyond_plain)(vec z) { return (ivec)KERNEL(set1)(FNN_PLAIN_EXP) - (ivec)KERNEL(absolute)(z); }
+
+FNN_INLINE int KERNEL(row_is_plain)(const real *z, ptrdiff_t O) {
+    ivec beyond = {0};
+    for (ptrdiff_t j = 0; j < O; j += VL)
+        beyond |= KERNEL(beyond_plain)(KERNEL(load_part)(z + j, O - j));
+    return !KERNEL(any)(beyond < 0);
+}
+
+/* The exponentials of a row, in y, relative to top unless plain; returns their sum. */
+FNN_INLINE real KERNEL(row_exponentials)(real *y, const real *z, real top, ptrdiff_t O, const int plain) {
     vec sum = KERNEL(set1)(C(0.0)), lost = sum;
     for (ptrdiff_t j = 0; j < O; j += VL) {
-        vec e = KERNEL(shifted_exp)(KERNEL(load_part)(z + j, O - j), KERNEL(set1)(top));
+        const vec v = KERNEL(load_part)(z + j, O - j);
+        vec e = plain ? KERNEL(plain_exp)(v) : KERNEL(shifted_exp)(v, KERNEL(set1)(top));
         KERNEL(store_part)(y + j, e, O - j);
         if (O - j < VL)
             e = (vec)((ivec)e & KERNEL(first_lanes)(O - j));
-        /* Kahan's sum: its error does not grow with the length of the row. */
-        const vec term = e - lost, next = sum + term;
-        lost = (next - sum) - term;
+        /* What each addition rounds away is kept (Dekker's sum): the error does not grow with the length of the row. */
+        const vec next = sum + e;
+        lost += e - (next - sum);
         sum = next;
     }
-    return KERNEL(sum_lanes)(sum);
+    return KERNEL(sum_lanes)(sum + lost);
 }
 
-FNN_INLINE void KERNEL(scale_row)(real *y, real factor, ptrdiff_t O) {
+/* a / b with factor = 1 / b, which many a share: two multiply-adds make up for what that rounded, so that a row whose top
+   outweighs the rest has exactly 1 there. Cheaper than dividing where multiply-adds are fused. */
+FNN_INLINE vec KERNEL(quotient)(vec a, vec b, vec factor) {
+#ifdef FNN_AVX
+    const vec q = a * factor;
+    return q + (a - q * b) * factor;
+#else
+    (void)factor;
+    return a / b;
+#endif
+}
+
+FNN_INLINE void KERNEL(divide_row)(real *y, real sum, ptrdiff_t O) {
+    const vec all = KERNEL(set1)(sum), factor = C(1.0) / all;
     for (ptrdiff_t j = 0; j < O; j += VL)
-        KERNEL(store_part)(y + j, KERNEL(load_part)(y + j, O - j) * factor, O - j);
+        KERNEL(store_part)(y + j, KERNEL(quotient)(KERNEL(load_part)(y + j, O - j), all, factor), O - j);
 }
 
-/* n <= VL short rows of z (n, O), turned over: line j of `lines` holds element j of every row; the lanes behind row n repeat
-   it. */
-FNN_INLINE void KERNEL(turn_rows)(real *lines, const real *z, ptrdiff_t n, ptrdiff_t O) {
-    KERNEL(turn)(lines, VL, z, O, NULL, n, O);
-    for (ptrdiff_t j = 0; n < VL && j < O; j++)
-        for (ptrdiff_t r = n; r < VL; r++)
-            lines[j * VL + r] = lines[j * VL + n - 1];
-}
+/* --- Short rows in line ---------------------------------------------------------------------------------------------- */
 
-FNN_INLINE vec KERNEL(line_maximum)(const real *lines, ptrdiff_t O) {
-    vec top = KERNEL(load)(lines);
-    for (ptrdiff_t j = 1; j < O; j++) {
-        const vec v = KERNEL(load)(lines + j * VL);
-        top = KERNEL(select)(v > top, v, top);
+/* A line holds as many blocks of VL rows as fit; what is done to it is done to all of it before the next, so that no
+   instruction waits for the one before. Its elements may be read in fours past the last one. */
+enum {
+    KERNEL(line_size) = KERNEL(short_row) * KERNEL(lanes),
+    KERNEL(line_room) = KERNEL(line_size) + 4,
+    KERNEL(most_rows) = 64 * KERNEL(lanes)
+};
+
+FNN_INLINE ptrdiff_t KERNEL(line_rows)(ptrdiff_t O) { return (O <= 64 ? 64 / O : 1) * VL; }
+
+/* Which of its rows the lanes of each of a block's O vectors belong to. The row stands in the low bits, which are all that
+   `spread` looks at. */
+FNN_INLINE void KERNEL(rows_of_lanes)(ivec *rows, ptrdiff_t O) {
+    const vec per_element = KERNEL(set1)(C(1.0) / (real)O);
+    for (ptrdiff_t v = 0; v < O; v++) {
+        const vec position = KERNEL(lane_counts)() + ((real)(v * VL) + C(0.5));
+        rows[v] = (ivec)((position * per_element - C(0.5)) + FNN_ROUNDER);
     }
-    return top;
 }
 
-/* The exponentials take the place of the lines; returns their sums. */
-FNN_INLINE vec KERNEL(line_exponentials)(real *lines, vec top, ptrdiff_t O) {
-    vec sum = KERNEL(set1)(C(0.0));
-    for (ptrdiff_t j = 0; j < O; j++) {
-        const vec e = KERNEL(shifted_exp)(KERNEL(load)(lines + j * VL), top);
-        KERNEL(store)(lines + j * VL, e);
-        sum += e;
+/* What stands in per_row for the row of each lane. */
+FNN_INLINE vec KERNEL(spread)(vec per_row, ivec rows) {
+#if FNN_VBYTES == 64 && FNN_BITS == 32
+    return (vec)_mm512_permutexvar_ps((__m512i)rows, (__m512)per_row);
+#elif FNN_VBYTES == 64
+    return (vec)_mm512_permutexvar_pd((__m512i)rows, (__m512d)per_row);
+#elif FNN_VBYTES == 32 && FNN_BITS == 32
+    return (vec)_mm256_permutevar8x32_ps((__m256)per_row, (__m256i)rows);
+#else
+    vec v = per_row;
+    for (ptrdiff_t i = 0; i < VL; i++)
+        v[i] = per_row[rows[i] & (VL - 1)];
+    return v;
+#endif
+}
+
+/* Sum or maximum of each row of a line of n rows, rounded up to whole blocks. */
+FNN_INLINE void KERNEL(reduce_rows)(real *out, const real *line, ptrdiff_t n, ptrdiff_t O, KERNEL(quad) neutral,
+                                    KERNEL(quad) (*join)(KERNEL(quad), KERNEL(quad))) {
+    enum { S = KERNEL(square) };
+    const KERNEL(quad_index) rest = KERNEL(quad_numbers)() < (FNN_INT)(O % S);
+    for (ptrdiff_t r = 0; r < n; r += S) {
+        const real *row = line + r * O;
+        KERNEL(quad) part[S], other[S];
+#pragma GCC unroll 4
+        for (int m = 0; m < S; m++)
+            part[m] = other[m] = neutral;
+        ptrdiff_t j = 0;
+        for (; j + 2 * S <= O; j += 2 * S)
+#pragma GCC unroll 4
+            for (int m = 0; m < S; m++) {
+                part[m] = join(part[m], KERNEL(load_quad)(row + m * O + j));
+                other[m] = join(other[m], KERNEL(load_quad)(row + m * O + j + S));
+            }
+        if (j + S <= O) {
+#pragma GCC unroll 4
+            for (int m = 0; m < S; m++)
+                part[m] = join(part[m], KERNEL(load_quad)(row + m * O + j));
+            j += S;
+        }
+#pragma GCC unroll 4
+        for (int m = 0; m < S; m++) {
+            const KERNEL(quad_index) last = (KERNEL(quad_index))KERNEL(load_quad)(row + m * O + j);
+            other[m] = join(other[m], (KERNEL(quad))((last & rest) | ((KERNEL(quad_index))neutral & ~rest)));
+            part[m] = join(part[m], other[m]);
+        }
+#if FNN_BITS == 32
+        const KERNEL(quad) low = join(FNN_PICK(part[0], part[1], 0, 4, 1, 5), FNN_PICK(part[0], part[1], 2, 6, 3, 7));
+        const KERNEL(quad) high = join(FNN_PICK(part[2], part[3], 0, 4, 1, 5), FNN_PICK(part[2], part[3], 2, 6, 3, 7));
+        const KERNEL(quad) four = join(FNN_PICK(low, high, 0, 1, 4, 5), FNN_PICK(low, high, 2, 3, 6, 7));
+#else
+        const KERNEL(quad) four = join(FNN_PICK(part[0], part[1], 0, 2), FNN_PICK(part[0], part[1], 1, 3));
+#endif
+        memcpy(out + r, &four, sizeof four);
     }
-    return sum;
+}
+
+FNN_INLINE KERNEL(quad) KERNEL(quad_sum)(KERNEL(quad) a, KERNEL(quad) b) { return a + b; }
+
+FNN_INLINE KERNEL(quad) KERNEL(quad_maximum)(KERNEL(quad) a, KERNEL(quad) b) {
+    const KERNEL(quad_index) more = a > b;
+    return (KERNEL(quad))(((KERNEL(quad_index))a & more) | ((KERNEL(quad_index))b & ~more));
+}
+
+FNN_INLINE void KERNEL(line_sums)(real *sums, const real *line, ptrdiff_t n, ptrdiff_t O) {
+    KERNEL(reduce_rows)(sums, line, n, O, (KERNEL(quad)){0}, KERNEL(quad_sum));
+}
+
+FNN_INLINE void KERNEL(line_maxima)(real *tops, const real *line, ptrdiff_t n, ptrdiff_t O) {
+    KERNEL(reduce_rows)(tops, line, n, O, (KERNEL(quad)){0} - (real)INFINITY, KERNEL(quad_maximum));
+}
+
+/* Zeros behind the n elements of a line, up to the end of the block and the four that may be read. */
+FNN_INLINE void KERNEL(pad_line)(real *line, ptrdiff_t n, ptrdiff_t O) {
+    const ptrdiff_t end = (n + O * VL - 1) / (O * VL) * (O * VL) + 4;
+    memset(line + n, 0, (size_t)(end - n) * sizeof *line);
+}
+
+/* n rows of z (n, O) in line. */
+FNN_INLINE void KERNEL(line_up)(real *line, const real *z, ptrdiff_t n, ptrdiff_t O) {
+    for (ptrdiff_t j = 0; j < n * O; j += VL)
+        KERNEL(store)(line + j, KERNEL(load_part)(z + j, n * O - j));
+    KERNEL(pad_line)(line, n * O, O);
+}
+
+/* Exponentials of n elements, right if all are plain; whether they are. */
+FNN_INLINE int KERNEL(plain_exponentials)(real *line, const real *z, ptrdiff_t n) {
+    ivec beyond = {0};
+    for (ptrdiff_t j = 0; j < n; j += VL) {
+        const vec v = KERNEL(load_part)(z + j, n - j);
+        beyond |= KERNEL(beyond_plain)(v);
+        KERNEL(store)(line + j, KERNEL(plain_exp)(v));
+    }
+    return !KERNEL(any)(beyond < 0);
+}
+
+/* Exponentials of n rows in line, relative to the rows' tops. */
+FNN_INLINE void KERNEL(shifted_exponentials)(real *line, const real *z, const real *tops, const ivec *rows, ptrdiff_t n,
+                                             ptrdiff_t O) {
+    for (ptrdiff_t r = 0; r < n; r += VL)
+        for (ptrdiff_t v = 0, j = r * O; v < O && j < n * O; v++, j += VL) {
+            const vec top = KERNEL(spread)(KERNEL(load)(tops + r), rows[v]);
+            KERNEL(store)(line + j, KERNEL(shifted_exp)(KERNEL(load_part)(z + j, n * O - j), top));
+        }
+}
+
+FNN_INLINE void KERNEL(short_softmax)(real *y, const real *z, ptrdiff_t B, ptrdiff_t O) {
+    real line[KERNEL(line_room)], per_row[KERNEL(most_rows)];
+    ivec rows[KERNEL(short_row)];
+    const ptrdiff_t most = KERNEL(line_rows)(O);
+    KERNEL(rows_of_lanes)(rows, O);
+    for (ptrdiff_t i = 0; i < B; i += most, z += most * O, y += most * O) {
+        const ptrdiff_t n = B - i < most ? B - i : most;
+        if (!KERNEL(plain_exponentials)(line, z, n * O)) {
+            KERNEL(line_up)(line, z, n, O);
+            KERNEL(line_maxima)(per_row, line, n, O);
+            KERNEL(shifted_exponentials)(line, z, per_row, rows, n, O);
+        }
+        KERNEL(pad_line)(line, n * O, O);
+        KERNEL(line_sums)(per_row, line, n, O);
+        for (ptrdiff_t r = 0; r < n; r += VL) {
+            const vec sums = KERNEL(load)(per_row + r), factors = C(1.0) / sums;
+            for (ptrdiff_t v = 0, j = r * O; v < O && j < n * O; v++, j += VL) {
+                const vec sum = KERNEL(spread)(sums, rows[v]), factor = KERNEL(spread)(factors, rows[v]);
+                KERNEL(store_part)(y + j, KERNEL(quotient)(KERNEL(load)(line + j), sum, factor), n * O - j);
+            }
+        }
+    }
 }
 
 static void KERNEL(softmax_forward)(void *y_, const void *z_, double alpha, ptrdiff_t B, ptrdiff_t O) {
     (void)alpha;
-    real *y = y_, lines[KERNEL(short_row) * KERNEL(lanes)];
+    real *y = y_;
     const real *z = z_;
-    for (ptrdiff_t i = 0; O > 0 && O <= KERNEL(short_row) && i < B; i += VL) {
-        const ptrdiff_t n = B - i < VL ? B - i : VL;
-        KERNEL(turn_rows)(lines, z + i * O, n, O);
-        const vec factor = C(1.0) / KERNEL(line_exponentials)(lines, KERNEL(line_maximum)(lines, O), O);
-        for (ptrdiff_t j = 0; j < O; j++)
-            KERNEL(store)(lines + j * VL, KERNEL(load)(lines + j * VL) * factor);
-        KERNEL(turn)(y + i * O, O, lines, VL, NULL, O, n);
+    if (0 < O && O <= KERNEL(short_row)) {
+        KERNEL(short_softmax)(y, z, B, O);
+        return;
     }
-    for (ptrdiff_t i = 0; O > KERNEL(short_row) && i < B; i++) {
-        const real sum = KERNEL(row_exponentials)(y + i * O, z + i * O, KERNEL(row_maximum)(z + i * O, O), O);
-        KERNEL(scale_row)(y + i * O, C(1.0) / sum, O);
+    for (ptrdiff_t i = 0; O > 0 && i < B; i++, y += O, z += O) {
+        const real sum = KERNEL(row_is_plain)(z, O) ? KERNEL(row_exponentials)(y, z, 0, O, 1)
+                                                    : KERNEL(row_exponentials)(y, z, KERNEL(row_maximum)(z, O), O, 0);
+        KERNEL(divide_row)(y, sum, O);
     }
 }
 

@@ -72,12 +72,14 @@ const fnn_kernels KERNEL(kernels) = {
 #undef FNN_LN2_LOW
 #undef FNN_ROUNDER
 #undef FNN_EXPONENT_BIAS
+#undef FNN_LOG2E
+#undef FNN_PLAIN_EXP
 #undef FNN_EXP_LOW
 #undef FNN_EXP_HIGH
 #undef FNN_EXPM1_TAIL
 #undef FNN_LOG1P_TAIL
-#undef FNN_GELU_TAIL
-#undef FNN_GELU_MIDDLE
+#undef FNN_GELU_NUMERATOR
+#undef FNN_GELU_DENOMINATOR
 #undef FNN_GELU_LIMIT
 #undef FNN_HIGH_BITS
 #undef FNN_POLYNOMIAL

@@ -6,7 +6,7 @@
      C(literal)    a constant of type real
 
    Expects FNN_ISA, FNN_VBYTES and FNN_BITS; table.inc.h undefines what this file defines.
-   Generates load, store, load_tail, store_tail, set1, select, bits, and, maximum, minimum, horizontal sum and maximum. */
+   Generates load, store, their tails and halves, set1, select, clamps, larger, any, absolute, copysign, sum_lanes, polynomial. */
 
 #define FNN_PASTE_(name, bits, isa) name##_f##bits##_##isa
 #define FNN_PASTE(name, bits, isa) FNN_PASTE_(name, bits, isa)
@@ -61,6 +61,14 @@ FNN_INLINE ivec KERNEL(lane_numbers)(void) {
     ivec v;
     for (FNN_INT i = 0; i < (FNN_INT)VL; i++)
         v[i] = i;
+    return v;
+}
+
+/* The same as reals. */
+FNN_INLINE vec KERNEL(lane_counts)(void) {
+    vec v;
+    for (ptrdiff_t i = 0; i < VL; i++)
+        v[i] = (real)i;
     return v;
 }
 
@@ -157,6 +165,29 @@ FNN_INLINE vec KERNEL(at_most)(vec x, real high) {
     return (vec)FNN_AVX(min)((FNN_AVX_VECTOR)KERNEL(set1)(high), (FNN_AVX_VECTOR)x);
 #else
     return KERNEL(select)(x > high, KERNEL(set1)(high), x);
+#endif
+}
+
+/* The larger of two; x86's maximum returns the second where one is NaN, as the comparison does. */
+FNN_INLINE vec KERNEL(larger)(vec a, vec b) {
+#ifdef FNN_AVX
+    return (vec)FNN_AVX(max)((FNN_AVX_VECTOR)a, (FNN_AVX_VECTOR)b);
+#else
+    return KERNEL(select)(a > b, a, b);
+#endif
+}
+
+/* Whether a lane of a comparison's result is true. */
+FNN_INLINE int KERNEL(any)(ivec mask) {
+#if FNN_VBYTES == 64
+    return _mm512_test_epi32_mask((__m512i)mask, (__m512i)mask) != 0;
+#elif FNN_VBYTES == 32
+    return !_mm256_testz_si256((__m256i)mask, (__m256i)mask);
+#else
+    FNN_INT found = 0;
+    for (ptrdiff_t i = 0; i < VL; i++)
+        found |= mask[i];
+    return found != 0;
 #endif
 }
 
