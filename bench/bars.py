@@ -12,6 +12,7 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -215,9 +216,14 @@ def _many_callers(callers: int = 8, each: int = 4) -> Race:
 
 def _import_time(runs: int = 15) -> float:
     code = "import time, numpy, scipy.linalg; t = time.perf_counter(); import fastnn; print(time.perf_counter() - t)"
-    done = (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True) for _ in range(runs)
-    )
+    with tempfile.TemporaryDirectory() as folder:
+        # From bytecode, as pip installs it, even where the environment forbids writing it: else this times Python's
+        # compiler. The first run writes it, and does not count.
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": folder}
+        done = [
+            subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
+            for _ in range(runs)
+        ]
     return statistics.median([float(run.stdout) for run in done][1:])
 
 

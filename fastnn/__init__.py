@@ -12,8 +12,7 @@ if any(find_spec(f"fastnn.{name}") is None for name in ("_core", "kernels", "eng
         "from another folder, so that the source folder does not stand before the installed package"
     )
 
-import fastnn.kernels as kernels
-from fastnn import callbacks, optim, reference, schedules
+from fastnn import callbacks, optim, schedules
 from fastnn.callbacks import Callback, EarlyStopping, ProgressBar
 from fastnn.config import gemm, get_include, isa, show_config, threads
 from fastnn.fitting import NonFiniteLossError
@@ -23,7 +22,8 @@ from fastnn.mlp import MLP
 from fastnn.optim import SGD, Adagrad, Adam, AdamW, Momentum, Optimizer, RMSprop
 
 if TYPE_CHECKING:
-    from fastnn import datasets, plot
+    import fastnn.kernels as kernels
+    from fastnn import datasets, plot, reference
 
 __version__ = "0.1.0"
 
@@ -57,9 +57,15 @@ __all__ = [
     "threads",
 ]
 
+# Imported when first used: training does not need them.
+_LAZY = ("datasets", "kernels", "plot", "reference")
+
 
 def __getattr__(name: str) -> Any:
-    # Imported when first used: they are not needed to train.
-    if name in ("datasets", "plot"):
+    if name in _LAZY:
         return importlib.import_module(f"fastnn.{name}")
     raise AttributeError(f"module 'fastnn' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

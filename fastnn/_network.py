@@ -11,15 +11,22 @@ import numpy.typing as npt
 
 from fastnn import io
 from fastnn._arrays import Array, real_array, require_finite, rows
-from fastnn._reference_engine import ReferenceEngine
 from fastnn.engine import Engine
 from fastnn.history import History
 from fastnn.losses import prepare_target, prepare_weight
 from fastnn.optim import Optimizer, OptimizerState
 from fastnn.spec import NetworkSpec
 
+
+def _reference_engine(spec: NetworkSpec) -> Any:
+    # Imported when first asked for: it brings the whole of `fastnn.reference`.
+    from fastnn._reference_engine import ReferenceEngine
+
+    return ReferenceEngine(spec)
+
+
 # Both have the interface that `ReferenceEngine` describes.
-ENGINES: dict[str, Callable[[NetworkSpec], Any]] = {"compiled": Engine, "reference": ReferenceEngine}
+ENGINES: dict[str, Callable[[NetworkSpec], Any]] = {"compiled": Engine, "reference": _reference_engine}
 
 
 class _Views(list[Array]):

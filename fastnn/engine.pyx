@@ -23,8 +23,8 @@ from fastnn.fnn cimport (
     fnn_hyper_fold, fnn_losses, fnn_permutation, fnn_stream, fnn_updates)
 from fastnn.net cimport *
 
+from fastnn._table import LOSSES
 from fastnn.optim import HYPER
-from fastnn.reference import LOSSES
 
 cnp.import_array()
 

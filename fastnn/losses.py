@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastnn._arrays import Array, real_array, require_finite
-from fastnn.reference import LOSSES
+from fastnn._table import LOSSES
 
 # The output activation of each task, from which its loss follows.
 TASKS = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}

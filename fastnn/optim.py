@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from fastnn.reference import UPDATES
+from fastnn._table import UPDATES
 from fastnn.schedules import Rates, Schedule, learning_rates
 
 if TYPE_CHECKING:

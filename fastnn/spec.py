@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._table import ACTIVATIONS, LOSSES
+from fastnn._table import Activation as ActivationFacts
 from fastnn.losses import default_loss, default_output, is_probabilistic
-from fastnn.reference import ACTIVATIONS, LOSSES
-from fastnn.reference.table import Activation as ActivationFacts
 
 Activation = str | tuple[str, float]
 

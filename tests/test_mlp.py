@@ -452,12 +452,16 @@ def test_repr_says_what_it_is() -> None:
     assert repr(net) == text + "79510 float32 parameters, compiled)"
 
 
-def test_import_brings_no_optional_package() -> None:
+def test_import_and_training_bring_only_what_they_need() -> None:
+    optional = {"matplotlib", "tqdm", "safetensors", "sklearn", "torch", "autograd", "scipy.special"}
+    own = {f"fastnn.{name}" for name in ("datasets", "kernels", "plot", "reference", "_reference_engine", "bench")}
     code = (
-        "import sys, fastnn; fastnn.MLP([2, 1]).predict([1, 2]); "
-        "heavy = {'matplotlib', 'tqdm', 'safetensors', 'sklearn', 'torch', 'autograd'} & set(sys.modules); "
+        "import sys, fastnn; fastnn.MLP([2, 1]).fit([[1, 2]], [3], epochs=1); "
+        f"heavy = {optional | own} & set(sys.modules); "
         "assert not heavy, heavy; "
-        "assert all(hasattr(fastnn, name) for name in fastnn.__all__); print('fine')"
+        "assert set(fastnn.__all__) <= set(dir(fastnn)); "
+        "from fastnn import *; assert set(fastnn.__all__) <= set(globals()); "
+        "assert kernels.relu_forward.__doc__ == reference.relu_forward.__doc__; print('fine')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr

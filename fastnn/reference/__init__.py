@@ -1,8 +1,10 @@
 """Every op of `fastnn.kernels` in plain NumPy: the definition of what each means, and what the tests compare with.
 
-Imports NumPy and the standard library only. The arithmetic is that of the arrays' dtype, float32 or float64.
+Imports NumPy, the standard library and `fastnn._table` only. The arithmetic is that of the arrays' dtype, float32 or
+float64.
 """
 
+from fastnn._table import ACTIVATIONS, LOSSES, UPDATES
 from fastnn.reference.activations import (
     elu_forward,
     gelu_forward,
@@ -32,7 +34,6 @@ from fastnn.reference.derivatives import (
 )
 from fastnn.reference.losses import kl_sparsity, sigmoid_cross_entropy, softmax_cross_entropy, squared_error
 from fastnn.reference.random import dropout_backward, dropout_forward, permutation, random_words
-from fastnn.reference.table import ACTIVATIONS, LOSSES, UPDATES
 from fastnn.reference.updates import averaged_momentum_update, momentum_update, nesterov_update, sgd_update
 
 __all__ = [

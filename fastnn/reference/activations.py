@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastnn._table import ACTIVATIONS
 from fastnn.reference import _check
 from fastnn.reference.formulas import FORWARD
-from fastnn.reference.table import ACTIVATIONS
 
 Array = np.ndarray
 
