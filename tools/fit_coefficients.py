@@ -1,9 +1,8 @@
 """Fit the polynomials of the elementwise kernels and write src_c/kernels/coefficients.h.
 
 Run ``python tools/fit_coefficients.py`` (needs mpmath) after changing a degree. Each polynomial interpolates its
-function in 50-digit arithmetic at Chebyshev nodes, which is within a factor of about two of the minimax error; the one
-rational function is levelled to its minimax error. The printed figures are the largest relative errors of the exact
-polynomial, the rounding of the kernels comes on top.
+function in 50-digit arithmetic at Chebyshev nodes, which is within a factor of about two of the minimax error; the
+printed figures are the largest relative errors of the exact polynomial, the rounding of the kernels comes on top.
 """
 
 from pathlib import Path
@@ -52,59 +51,35 @@ def log1p_tail(w):
     return (mp.atanh(s) / s - 1) / w
 
 
-def scaled_normal_tail(a):
-    """Phi(-a) exp(a^2 / 2), Mills' ratio over sqrt(2 pi): falls from 1/2 like 1 / a, without a wiggle."""
-    return mp.exp(a * a / 2) * mp.erfc(a / mp.sqrt(2)) / 2
+def gelu_tail(centre):
+    """(a + K) Phi(-a) exp(a^2 / 2) as a function of v = a / (a + K) - 1/2: smooth, and between 0.4 and K / 2."""
+
+    def function(v):
+        s = v + mp.mpf(1) / 2
+        a = centre * s / (1 - s)
+        return (a + centre) * mp.exp(a * a / 2) * mp.erfc(a / mp.sqrt(2)) / 2
+
+    return function
 
 
-def fit_rational(function, end, degree, sweeps=30):
-    """P of degree - 1 and Q of degree, its leading coefficient 1, with the least relative error of P / Q on [0, end].
-
-    Least squares of P - function Q, weighted with the Q of the sweep before (Sanathanan and Koerner) and by each node's
-    error so far (Lawson), which levels the errors. Nodes are Chebyshev's of (a - 3) / (a + 3).
-    """
-    n = 16 * degree
-    right = (end - 3) / (end + 3)
-    mapped = [(right - 1) / 2 + (right + 1) / 2 * mp.cos(mp.pi * i / (n - 1)) for i in range(n)]
-    nodes = [3 * (1 + t) / (1 - t) for t in mapped]
-    values = [function(a) for a in nodes]
-    denominators, lawson = [(1 + a) ** degree for a in nodes], [mp.mpf(1)] * n
-    best = None
-    for _ in range(sweeps):
-        matrix, right_side = mp.matrix(n, 2 * degree), mp.matrix(n, 1)
-        for i, (a, value) in enumerate(zip(nodes, values, strict=True)):
-            weight = mp.sqrt(lawson[i]) / (value * denominators[i])
-            for power in range(degree):
-                matrix[i, power] = a**power * weight
-                matrix[i, degree + power] = -value * a**power * weight
-            right_side[i] = value * a**degree * weight
-        solved = list(mp.lu_solve(matrix, right_side))
-        p, q = solved[:degree], [*solved[degree:], mp.mpf(1)]
-        denominators = [mp.polyval(q[::-1], a) for a in nodes]
-        errors = [
-            abs(mp.polyval(p[::-1], a) / (d * v) - 1) for a, d, v in zip(nodes, denominators, values, strict=True)
-        ]
-        if best is None or max(errors) < best[0]:
-            best = max(errors), p, q
-        lawson = [weight * (e / max(errors) + mp.mpf("1e-3")) for weight, e in zip(lawson, errors, strict=True)]
-    return best
+def gelu_range(centre, end):
+    """The range of v; behind a = end the tail is zero."""
+    return -mp.mpf(1) / 2, end / (end + centre) - mp.mpf(1) / 2
 
 
-# Behind these ends the GELU's tail is zero, 15 in float32 and 39 in float64. Denominator's degree.
-GELU_FITS = ((32, mp.mpf(15), 5, 10), (64, mp.mpf(39), 11, 19))
-
+# K, by dtype: where the fewest coefficients do. GELU's tail is zero from 15 on in float32, from 39 on in float64.
+GELU_32, GELU_64 = mp.mpf("3.5"), mp.mpf(5)
 
 FITS = [
-    # name, function, low, high, degree float32, degree float64
-    ("EXPM1_TAIL", expm1_tail, (-HALF_LN2, HALF_LN2), (-HALF_LN2, HALF_LN2), 4, 10),
-    ("LOG1P_TAIL", log1p_tail, (mp.mpf(0), mp.mpf(1) / 9), (mp.mpf(0), mp.mpf(1) / 9), 3, 10),
+    # name; function, range, degree of float32; the same of float64
+    ("EXPM1_TAIL", (expm1_tail, (-HALF_LN2, HALF_LN2), 4), (expm1_tail, (-HALF_LN2, HALF_LN2), 10)),
+    ("LOG1P_TAIL", (log1p_tail, (mp.mpf(0), mp.mpf(1) / 9), 3), (log1p_tail, (mp.mpf(0), mp.mpf(1) / 9), 10)),
+    (
+        "GELU_TAIL",
+        (gelu_tail(GELU_32), gelu_range(GELU_32, mp.mpf(15)), 9),
+        (gelu_tail(GELU_64), gelu_range(GELU_64, mp.mpf(39)), 22),
+    ),
 ]
-
-
-def macro(name, coefficients, digits):
-    """The lines of a list of coefficients."""
-    terms = ",".join(f" \\\n    C({mp.nstr(c, digits)})" for c in coefficients)
-    return ["", f"#define FNN_{name}{terms}"]
 
 
 def main():
@@ -115,16 +90,16 @@ def main():
         "/* clang-format off */",
         "#ifndef FNN_COEFFICIENTS_H",
         "#define FNN_COEFFICIENTS_H",
+        "",
+        f"#define FNN_GELU_CENTRE_32 C({mp.nstr(GELU_32, 3)})",
+        f"#define FNN_GELU_CENTRE_64 C({mp.nstr(GELU_64, 3)})",
     ]
-    for name, function, range32, range64, degree32, degree64 in FITS:
-        for bits, (low, high), degree, digits in ((32, range32, degree32, 10), (64, range64, degree64, 19)):
+    for name, *fits in FITS:
+        for bits, (function, (low, high), degree), digits in zip((32, 64), fits, (10, 19), strict=True):
             coefficients = fit(function, low, high, degree)
             print(f"{name}_{bits}: degree {degree}, {mp.nstr(relative_error(function, coefficients, low, high), 3)}")
-            lines += macro(f"{name}_{bits}", coefficients, digits)
-    for bits, end, degree, digits in GELU_FITS:
-        error, p, q = fit_rational(scaled_normal_tail, end, degree)
-        print(f"GELU_{bits}: degree {degree - 1} over {degree}, {mp.nstr(error, 3)}")
-        lines += macro(f"GELU_NUMERATOR_{bits}", p, digits) + macro(f"GELU_DENOMINATOR_{bits}", q, digits)
+            terms = ",".join(f" \\\n    C({mp.nstr(c, digits)})" for c in coefficients)
+            lines += ["", f"#define FNN_{name}_{bits}{terms}"]
     TARGET.write_text("\n".join([*lines, "", "#endif", ""]))
 
 

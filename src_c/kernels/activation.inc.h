@@ -80,12 +80,12 @@ FNN_INLINE vec KERNEL(softplus_slope)(vec y, vec z, vec alpha) {
     return -KERNEL(expm1)(-KERNEL(at_most)(y, C(45.0)));
 }
 
-/* The normal distribution's tail: factor Phi(-a) = result 2^k, a = |z| up to where the tail is zero, as e^(-a^2/2) times a
-   rational function. The square is taken exactly, in two parts, and the second goes into the exponential's reduced argument;
+/* The normal distribution's tail: (a + K) factor Phi(-a) = result 2^k, a = |z| up to where the tail is zero, as e^(-a^2/2)
+   times a polynomial in s - 1/2, s = a / (a + K). The square is taken exactly, in two parts, and the second goes into the exponential's reduced argument;
    e^(-a^2/2) itself is exp_m 2^k. */
 #define FNN_GELU_LIMIT (FNN_BITS == 32 ? C(15.0) : C(38.9))
 
-FNN_INLINE vec KERNEL(normal_tail_times)(vec a, vec factor, vec *exp_m, vec *k) {
+FNN_INLINE vec KERNEL(normal_tail_times)(vec a, vec s, vec factor, vec *exp_m, vec *k) {
 #ifdef FNN_AVX /* the rounding of the product, from a fused multiply-add */
     const vec half = C(-0.5) * a, square = half * a;
     const vec rest = (vec)FNN_AVX(fmsub)((FNN_AVX_VECTOR)half, (FNN_AVX_VECTOR)a, (FNN_AVX_VECTOR)square);
@@ -95,7 +95,7 @@ FNN_INLINE vec KERNEL(normal_tail_times)(vec a, vec factor, vec *exp_m, vec *k) 
 #endif
     const vec r = KERNEL(reduce)(square, rest, k);
     const vec u = r + r * r * FNN_POLYNOMIAL(r, FNN_EXPM1_TAIL);
-    const vec w = factor * FNN_POLYNOMIAL(a, FNN_GELU_NUMERATOR) / FNN_POLYNOMIAL(a, FNN_GELU_DENOMINATOR);
+    const vec w = factor * FNN_POLYNOMIAL(s - C(0.5), FNN_GELU_TAIL);
     *exp_m = C(1.0) + u;
     return w + w * u; /* one rounding less than w (1 + u) */
 }
@@ -105,7 +105,7 @@ FNN_INLINE vec KERNEL(gelu_value)(vec z, vec alpha) {
     (void)alpha;
     vec exp_m, k;
     const vec a = KERNEL(at_most)(KERNEL(absolute)(z), FNN_GELU_LIMIT);
-    const vec tail = KERNEL(normal_tail_times)(a, a, &exp_m, &k);
+    const vec s = a / (a + FNN_GELU_CENTRE), tail = KERNEL(normal_tail_times)(a, s, s, &exp_m, &k);
     return KERNEL(at_least)(z, C(0.0)) - KERNEL(scale_by_power)(tail, k);
 }
 
@@ -114,7 +114,8 @@ FNN_INLINE vec KERNEL(gelu_slope)(vec y, vec z, vec alpha) {
     (void)y, (void)alpha;
     vec exp_m, k;
     const vec a = KERNEL(at_most)(KERNEL(absolute)(z), FNN_GELU_LIMIT);
-    const vec tail_m = KERNEL(normal_tail_times)(a, KERNEL(set1)(C(1.0)), &exp_m, &k);
+    const vec inverse = C(1.0) / (a + FNN_GELU_CENTRE);
+    const vec tail_m = KERNEL(normal_tail_times)(a, a * inverse, inverse, &exp_m, &k);
     const vec tail = KERNEL(scale_by_power)(tail_m, k);
     const vec bounded = KERNEL(at_most)(KERNEL(at_least)(z, C(-40.0)), C(40.0));
     const vec density = KERNEL(scale_by_power)(exp_m * C(0.39894228040143267794), k);

@@ -78,8 +78,8 @@ const fnn_kernels KERNEL(kernels) = {
 #undef FNN_EXP_HIGH
 #undef FNN_EXPM1_TAIL
 #undef FNN_LOG1P_TAIL
-#undef FNN_GELU_NUMERATOR
-#undef FNN_GELU_DENOMINATOR
+#undef FNN_GELU_CENTRE
+#undef FNN_GELU_TAIL
 #undef FNN_GELU_LIMIT
 #undef FNN_HIGH_BITS
 #undef FNN_POLYNOMIAL
