@@ -1,5 +1,6 @@
 """Rounds that alternate between contenders, kept one by one: for what needs more than `fastnn.bench.medians` tells."""
 
+import statistics
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -18,6 +19,11 @@ class Timing:
     def best(self) -> float:
         """Seconds a call in the fastest round: noise only ever adds."""
         return min(self.rounds) / self.calls
+
+    @property
+    def median(self) -> float:
+        """Seconds a call in the middle round."""
+        return statistics.median(self.rounds) / self.calls
 
 
 def interleaved(
