@@ -45,22 +45,24 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     cases = []
     for race in metafunc.module.RACES:
         chosen = replace(race, sides=tuple(side for side in race.sides if side in wanted or "all" in wanted))
-        cases += [
-            pytest.param(chosen, side, id=f"{race.name}, {race.dtype}, {side}".replace("×", "x"))
-            for side in chosen.sides
-        ]
+        name = f"{race.name}, {race.dtype}".replace("×", "x")  # the ids are ASCII
+        cases += [pytest.param(chosen, side, id=f"{name}, {side}") for side in chosen.sides]
     metafunc.parametrize(("race", "side"), cases)
 
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
-    """The machine is named by its CPU: whose it is, is nobody's business."""
+    """What bench/figures.py draws beside the figures; the machine is named by its CPU, not by its host name."""
     machine_info.pop("node", None)
+    machine_info["limits"] = {"fma": machine.fma_limit(), **machine.copy_speeds()}
+    machine_info["facts"] = environment.facts()
 
 
 def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list[Any], output_json: dict[str, Any]) -> None:
-    """Without every single round, of which the quartiles tell enough: the file is to be committed."""
+    """Short enough to commit: without every single round, of which the quartiles tell enough, and without objects."""
     for benchmark in output_json["benchmarks"]:
         benchmark["stats"].pop("data", None)
+        for name in ("params", "options"):
+            benchmark.pop(name, None)
 
 
 @pytest.fixture(autouse=True)
@@ -69,11 +71,6 @@ def equal_threads(request: pytest.FixtureRequest) -> Iterator[int]:
     n = request.config.getoption("--threads")
     with fastnn.threads(n), threadpool_limits(n, user_api="blas"):
         yield n
-
-
-@cache
-def _fma_limit() -> float | None:
-    return machine.fma_limit()
 
 
 @cache
@@ -152,7 +149,7 @@ def timed(replay: Replay, benchmark: Any, equal_threads: int) -> Callable[[Race,
         timing, steps = measured.timings[side], measured.steps[side]
         replay.load(timing.rounds)
         benchmark.pedantic(lambda: None, rounds=len(timing.rounds), iterations=timing.calls * steps)
-        limit = _fma_limit()
+        limit = machine.fma_limit()
         most = limit and limit * equal_threads / (2 if race.dtype == "float64" else 1)
         benchmark.extra_info.update(
             side=side,

@@ -49,10 +49,24 @@ def _buffers(case: Case, results: dict[str, Any]) -> Arguments:
     return {name: np.empty_like(value) for name, value in named.items()}
 
 
+# Operations an element: +, −, ×, ÷, √, exp and a comparison count one each. Of others there is no agreed count.
+_OPERATIONS = {
+    "relu_forward": 1,
+    "relu_backward": 2,
+    "sigmoid_forward": 3,
+    "sigmoid_backward": 3,
+    "softmax_forward": 5,
+    "sgd_update": 2,
+    "momentum_update": 4,
+    "adam_update": 12,
+}
+
+
 def _flop(case: Case) -> int | None:
-    """Multiplications and additions of the matrix products; None for ops that have none."""
+    """Multiplications and additions of the matrix products, or operations on all elements; None where unknown."""
+    size = math.prod(case.bench_shape)
     products = {"affine_forward": 1, "affine_backward": 2}.get(case.name)
-    return products and 2 * products * math.prod(case.bench_shape)
+    return 2 * products * size if products else size * _OPERATIONS[case.name] if case.name in _OPERATIONS else None
 
 
 def _race(name: str, dtype: str) -> Race:
