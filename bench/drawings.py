@@ -54,7 +54,7 @@ def speed(facts: Facts, works: list[str], rivals: list[str], ratios: Mapping[tup
         axes.axvline(1, color="black", linewidth=0.8)
         axes.set_xscale("log")
         axes.set_xlim(0.4, 1000)
-        axes.xaxis.set_major_locator(FixedLocator([1, 10, 100, 1000]))
+        axes.xaxis.set_major_locator(FixedLocator([1, 10, 100]))
         axes.xaxis.set_minor_locator(NullLocator())
         axes.xaxis.set_major_formatter("{x:g}")
         axes.tick_params(labelsize=7)
@@ -95,9 +95,9 @@ def roofline(facts: Facts, limits: Mapping[str, float], kernels: Iterable[Row], 
     for (name, found), marker, colour in zip(points.items(), MARKERS, (SKY, ORANGE, GREEN), strict=False):
         label = f"{name} of a shape of the grid"
         axes.plot(*zip(*found, strict=True), marker, color=colour, markersize=2.5, alpha=0.55, label=label)
-    for row, marker in zip(kernels, "osD^v<>PX*", strict=False):
+    for row, marker in zip(kernels, "osD^v<>PXp", strict=False):
         x, y = row["flop"] / row["bytes"], row["flop"] / row["seconds"] / 1e9
-        look = {"color": BLUE, "markersize": 7, "markeredgecolor": "white", "linestyle": "none"}
+        look = {"color": BLUE, "markersize": 8, "markeredgecolor": "white", "markeredgewidth": 0.6, "linestyle": "none"}
         axes.plot(x, y, marker, label=row["name"], zorder=3, **look)
     x = np.geomspace(0.03, 1000, 200)
     most = limits["fma"]

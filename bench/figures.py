@@ -26,7 +26,10 @@ OURS = drawings.OURS
 # matrix products of a step alone, by NumPy's BLAS: no rival, but a step that beats them has nothing left to save.
 RIVALS = ("products", "NumPy", "JAX", "JAX scan", "PyTorch", "PyTorch compiled", "scikit-learn", "onnxruntime")
 SHOWN = ("V1", "V2", "V3", "V4", "V5", "V8", "V6", "V7", "V9", "V10")
+BITS = "same bits as on one"
 BEGIN, END = "<!-- speed table: made by bench/figures.py -->", "<!-- end -->"
+# Load above which something else was running on the machine: the script before leaves one behind.
+QUIET = 1.3
 # Bytes of a picture that a README should not load.
 HEAVY = 150_000
 
@@ -36,7 +39,11 @@ Found = dict[str, Any]
 def _read(folder: Path, name: str) -> Found | None:
     path = folder / name
     if path.is_file():
-        return json.loads(path.read_text("utf-8"))
+        found = json.loads(path.read_text("utf-8"))
+        load = found.get("machine_info", {"facts": found})["facts"]["load"]
+        if load > QUIET:
+            print(f"{path}: the load was {load:.1f} when it began; another process may have slowed some side down")
+        return found
     print(f"{path} is not there: what is made of it stays as it is", file=sys.stderr)
     return None
 
@@ -93,7 +100,25 @@ def table(bars: Found) -> str:
         f" **bold** where we are slower ({losses} of {len(ratios)}), – where a rival does not do this."
         f" {drawings.conditions(bars)}. {named}."
     )
-    return "\n".join([text, "", *lines])
+    return "\n".join([text, "", *lines]) + "\n" + two_threads_table(bars)
+
+
+def two_threads_table(bars: Found) -> str:
+    """Markdown of the bar that compares two threads with one; empty where it was not measured."""
+    works: dict[str, dict[str, Found]] = {}
+    for row in (row for row in bars["rows"] if row["bar"] == "V11"):
+        works.setdefault(row["work"], {})[row["side"]] = row
+    if not works:
+        return ""
+    rivals = [side for side in next(iter(works.values())) if side not in (OURS, BITS)]
+    head = " | ".join(["on two threads", OURS, *rivals, BITS])
+    lines = ["", f"| {head} |", "| --- | ---: |" + " ---: |" * len(rivals) + " --- |"]
+    for work, sides in works.items():
+        ours = sides[OURS]["seconds"]
+        cells = [_cell(sides[rival]["seconds"] / ours if rival in sides else None) for rival in rivals]
+        bits = "yes" if sides[BITS]["met"] else "only with `deterministic=True`"
+        lines.append(f"| {work} | {duration(ours)} | {' | '.join(cells)} | {bits} |")
+    return "\n".join(lines)
 
 
 def _cell(ratio: float | None) -> str:
@@ -107,7 +132,7 @@ def with_table(readme: str, text: str) -> str:
     pattern = re.compile(f"({re.escape(BEGIN)}\n).*?({re.escape(END)})", re.DOTALL)
     if not pattern.search(readme):
         raise SystemExit(f"README has no place for the table: {BEGIN} … {END}")
-    return pattern.sub(lambda match: f"{match[1]}{text}\n{match[2]}", readme)
+    return pattern.sub(lambda match: f"{match[1]}\n{text.strip()}\n\n{match[2]}", readme)
 
 
 # --- What the pictures take -------------------------------------------------------------------------------------------
@@ -150,9 +175,10 @@ def _kernel_points(kernels: Found) -> Iterator[Found]:
             yield {"name": facts["op"], "flop": facts["flop"], "bytes": facts["bytes"], "seconds": seconds}
 
 
-def pictures(folder: Path) -> Iterator[tuple[str, Any]]:
+def pictures(
+    bars: Found | None, grid: Found | None, series: Found | None, kernels: Found | None
+) -> Iterator[tuple[str, Any]]:
     """Name and figure of all whose JSON is there."""
-    bars, grid, series, kernels = (_read(folder, f"{name}.json") for name in ("bars", "grid", "series", "kernels"))
     if bars:
         times = times_of(bars)
         ratios = ratios_of(times)
@@ -184,12 +210,13 @@ def main() -> int:
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
     arguments = parser.parse_args()
     arguments.figures.mkdir(parents=True, exist_ok=True)
-    for name, figure in pictures(arguments.results):
+    found = {name: _read(arguments.results, f"{name}.json") for name in ("bars", "grid", "series", "kernels")}
+    for name, figure in pictures(**found):
         path = arguments.figures / f"{name}.png"
         write_picture(figure, path)
         size = path.stat().st_size
         print(f"written: {path} ({size / 1e3:.0f} kB{', heavy' if size > HEAVY else ''})")
-    if bars := _read(arguments.results, "bars.json"):
+    if bars := found["bars"]:
         arguments.readme.write_text(with_table(arguments.readme.read_text("utf-8"), table(bars)), "utf-8")
         print(f"written: {arguments.readme}")
     return 0

@@ -13,6 +13,7 @@ import fastnn
 from fastnn import _core
 
 ONE = "fastnn, one thread"
+BITS = "same bits as on one"
 
 
 def race(workload: Workload) -> races.Race:
