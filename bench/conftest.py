@@ -10,8 +10,8 @@ from typing import Any
 import environment
 import machine
 import pytest
-from peers import OURS
-from races import Race
+from peers import ADAM, OPS, OURS, PREDICTIONS, STEPS
+from races import COPY, STREAM, Race
 from threadpoolctl import threadpool_limits
 from timing import Timing, interleaved
 
@@ -20,6 +20,7 @@ from fastnn import _core
 
 # Who takes part unless --peers says more.
 ALWAYS = (OURS, "NumPy")
+RIVALS = {*STEPS, *PREDICTIONS, *OPS, *ADAM, COPY, STREAM}
 # Rounds of a side, and seconds of a round; where a call takes long, few.
 ROUNDS, SECONDS = 15, 0.01
 LONG, FEW = 0.05, 5
@@ -35,13 +36,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Before the rivals are imported; the BLAS that NumPy has loaded already is limited by `equal_threads`."""
     os.environ.update(environment.variables(config.getoption("--threads")))
+    unknown = _wanted(config) - RIVALS - {"all", ""}
+    if unknown:
+        raise pytest.UsageError(f"--peers: no such rival: {', '.join(sorted(unknown))}; all, or {sorted(RIVALS)}")
+
+
+def _wanted(config: pytest.Config) -> set[str]:
+    return {name.strip() for name in config.getoption("--peers").split(",")}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test a race and side, for the races of a module's ``RACES`` and the sides that --peers lets in."""
     if "race" not in metafunc.fixturenames:
         return
-    wanted = {*ALWAYS, *(name.strip() for name in metafunc.config.getoption("--peers").split(","))}
+    wanted = {*ALWAYS, *_wanted(metafunc.config)}
     cases = []
     for race in metafunc.module.RACES:
         chosen = replace(race, sides=tuple(side for side in race.sides if side in wanted or "all" in wanted))
@@ -52,13 +60,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: dict[str, Any]) -> None:
     """What bench/figures.py draws beside the figures; the machine is named by its CPU, not by its host name."""
-    machine_info.pop("node", None)
+    for name in ("node", "release", "cpu"):
+        machine_info.pop(name, None)
     machine_info["limits"] = {"fma": machine.fma_limit(), **machine.copy_speeds()}
     machine_info["facts"] = environment.facts()
 
 
 def pytest_benchmark_update_json(config: pytest.Config, benchmarks: list[Any], output_json: dict[str, Any]) -> None:
     """Short enough to commit: without every single round, of which the quartiles tell enough, and without objects."""
+    for name in ("project", "branch"):
+        output_json["commit_info"].pop(name, None)
     for benchmark in output_json["benchmarks"]:
         benchmark["stats"].pop("data", None)
         for name in ("params", "options"):

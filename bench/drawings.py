@@ -197,7 +197,7 @@ def scaling(facts: Facts, rows: Iterable[Row]) -> Figure:
         axes.set_title(heading, fontsize=10)
         axes.set(xscale="log", yscale="log")
         axes.set_xlabel(xlabel, fontsize=9)
-        ticks = sorted({x for points in sides.values() for x, _ in points})[:: 2 if len(sides) else 1]
+        ticks = sorted({x for points in sides.values() for x, _ in points})[::2]  # all of them would touch
         axes.set_xticks(ticks, [f"{x:g}" for x in ticks], fontsize=8)
         axes.xaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(lambda y, _: _time(y))
