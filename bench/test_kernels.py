@@ -5,17 +5,19 @@ before the timing. FASTNN_ISA and FASTNN_GEMM choose what the compiled side is m
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
 from types import ModuleType
 from typing import Any
 
 import numpy as np
-import pytest
 from opcases import CASES, Arguments, Case, assert_close, widened
-from workloads import SIDES
+from peers import OURS, Contender
+from races import Lineup, Race
 
 from fastnn import kernels, reference
 
+SIDES = (OURS, "NumPy")
 MODULES: dict[str, ModuleType] = dict(zip(SIDES, (kernels, reference), strict=True))
 
 
@@ -47,22 +49,46 @@ def _buffers(case: Case, results: dict[str, Any]) -> Arguments:
     return {name: np.empty_like(value) for name, value in named.items()}
 
 
+# Operations an element: +, −, ×, ÷, √, exp and a comparison count one each. Of others there is no agreed count.
+_OPERATIONS = {
+    "relu_forward": 1,
+    "relu_backward": 2,
+    "sigmoid_forward": 3,
+    "sigmoid_backward": 3,
+    "softmax_forward": 5,
+    "sgd_update": 2,
+    "momentum_update": 4,
+    "adam_update": 12,
+}
+
+
 def _flop(case: Case) -> int | None:
-    """Multiplications and additions of the matrix products; None for ops that have none."""
+    """Multiplications and additions of the matrix products, or operations on all elements; None where unknown."""
+    size = math.prod(case.bench_shape)
     products = {"affine_forward": 1, "affine_backward": 2}.get(case.name)
-    return products and 2 * products * math.prod(case.bench_shape)
+    return 2 * products * size if products else size * _OPERATIONS[case.name] if case.name in _OPERATIONS else None
 
 
-@pytest.mark.parametrize("side", SIDES)
-@pytest.mark.parametrize(("name", "dtype"), list(_workloads()))
-def test_kernel(name: str, dtype: str, side: str, benchmark: Any, facts: Callable[..., None]) -> None:
+def _race(name: str, dtype: str) -> Race:
     case = CASES[name]
     arguments = _arguments(case, dtype)
     got = case.run(kernels, arguments)
-    assert_close(case, dtype, arguments, got, case.run(reference, widened(arguments)))
 
-    call = {**arguments, **_buffers(case, got)}
-    touched = sum(a.nbytes for a in _arrays(arguments).values()) + sum(a.nbytes for a in _arrays(got).values())
-    benchmark.group = f"{name} {'×'.join(map(str, case.bench_shape))} {dtype}"
-    facts(side=side, dtype=dtype, shape=case.bench_shape, flop=_flop(case), bytes=touched)
-    benchmark(getattr(MODULES[side], name), **call)
+    def make(sides: Collection[str]) -> tuple[Lineup, dict[str, str]]:
+        assert_close(case, dtype, arguments, got, case.run(reference, widened(arguments)))
+        lineup = {}
+        for side in sides:
+            own = {**_arguments(case, dtype), **_buffers(case, got)}  # which an update in place writes to
+            lineup[side] = Contender(partial(getattr(MODULES[side], name), **own))
+        return lineup, {}
+
+    touched = sum(a.nbytes for a in (*_arrays(arguments).values(), *_arrays(got).values()))
+    title = f"{name} {'×'.join(map(str, case.bench_shape))}"
+    return Race(title, SIDES, make, dtype, _flop(case), touched, {"op": name, "shape": case.bench_shape})
+
+
+RACES = [_race(name, dtype) for name, dtype in _workloads()]
+
+
+def test_kernel(race: Race, side: str, timed: Callable[[Race, str], None]) -> None:
+    timed(race, side)

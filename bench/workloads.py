@@ -1,5 +1,6 @@
-"""The networks that are timed, and the names of the two sides. No timing here."""
+"""What is timed, by its size: networks, activations, updates. No timing here."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -7,13 +8,10 @@ import numpy as np
 
 import fastnn
 
-# The two sides of each group: backends of MLP, and what kernels and reference stand for.
-SIDES = ("compiled", "reference")
-
 
 @dataclass(frozen=True)
 class Workload:
-    """A network and the batch that it is trained on."""
+    """A network and the batch that it is trained on, or whose outputs it predicts."""
 
     sizes: tuple[int, ...]
     batch: int
@@ -22,15 +20,43 @@ class Workload:
     optimizer: Callable[[], fastnn.Optimizer]
 
     @property
+    def network_name(self) -> str:
+        return "-".join(map(str, self.sizes))
+
+    @property
     def name(self) -> str:
-        """For the group: sizes, batch, optimiser."""
-        return f"step {'-'.join(map(str, self.sizes))} B{self.batch} {self.optimizer.__name__}"
+        """Of the training step, for the group: sizes, batch, optimiser."""
+        return f"step {self.network_name} B{self.batch} {self.optimizer.__name__}"
+
+    @property
+    def layers(self) -> list[tuple[int, int]]:
+        """Inputs and outputs of each."""
+        return list(zip(self.sizes, self.sizes[1:], strict=False))
+
+    @property
+    def forward_flop(self) -> int:
+        """Multiplications and additions of the matrix products of a prediction."""
+        return 2 * self.batch * sum(i * o for i, o in self.layers)
 
     @property
     def flop(self) -> int:
-        """Multiplications and additions of the matrix products: forward, dW, and dX of all layers but the first."""
-        products = [i * o for i, o in zip(self.sizes, self.sizes[1:], strict=False)]
-        return 2 * self.batch * (3 * sum(products) - products[0])
+        """The same of a step: forward, dW, and dX of all layers but the first."""
+        return 3 * self.forward_flop - 2 * self.batch * math.prod(self.layers[0])
+
+    def forward_bytes(self, dtype: str) -> int:
+        """The least that a prediction moves: inputs and parameters in, outputs out."""
+        ends = self.batch * (self.sizes[0] + self.sizes[-1])
+        return np.dtype(dtype).itemsize * (ends + self._parameters)
+
+    def bytes(self, dtype: str) -> int:
+        """The least that a step moves: the batch in, parameters and the optimiser's state in and out."""
+        state = {fastnn.SGD: 1, fastnn.Adam: 3}[type(self.optimizer())]
+        batch = sum(a.nbytes for a in self.data(dtype))
+        return batch + np.dtype(dtype).itemsize * 2 * state * self._parameters
+
+    @property
+    def _parameters(self) -> int:
+        return sum((i + 1) * o for i, o in self.layers)
 
     def data(self, dtype: str) -> tuple[np.ndarray, np.ndarray]:
         """Inputs, and labels or rows of targets as the output asks for."""
@@ -56,15 +82,7 @@ def adam() -> fastnn.Optimizer:
     return fastnn.Adam(1e-3)
 
 
-WORKLOADS = [
-    Workload((784, 100, 100, 10), 128, "relu", "softmax", sgd),
-    Workload((784, 100, 100, 10), 128, "relu", "softmax", adam),
-    Workload((4, 64, 64, 2), 32, "relu", "softmax", sgd),
-    Workload((2, 4, 1), 400, "tanh", "sigmoid", sgd),
-    Workload((4, 32, 16, 4), 10_000, "tanh", "identity", adam),
-]
-
-# The training steps of the bars that bench/bars.py prints, by the bar's name.
+# The training steps, by the name of the bar that bench/bars.py holds them to.
 STEPS = {
     "V1": [Workload(sizes, 128, "relu", "softmax", sgd) for sizes in ((784, 100, 100, 10), (784, *[100] * 4, 10))],
     "V2": [Workload(sizes, 128, "relu", "softmax", adam) for sizes in ((784, 100, 100, 10), (784, *[100] * 4, 10))],
@@ -76,8 +94,17 @@ STEPS = {
         Workload((1024, 4096, 1024), 512, "relu", "softmax", sgd),
     ],
 }
-# Networks that predict one row.
+# The predictions: of one row, which bars ask for, and of batches.
 ROWS = {
     "V6": Workload((4, 64, 64, 2), 1, "relu", "softmax", sgd),
     "V7": Workload((64, 256, 256, 18), 1, "relu", "softmax", sgd),
 }
+BATCHES = [
+    Workload((4, 64, 64, 2), 32, "relu", "softmax", sgd),
+    Workload((64, 256, 256, 18), 32, "relu", "softmax", sgd),
+    Workload((784, 100, 100, 10), 1000, "relu", "softmax", sgd),
+]
+# Activations by columns; a million numbers each.
+OPS = [("relu", 1000), ("tanh", 1000), ("sigmoid", 1000), ("softmax", 10), ("softmax", 1000), ("gelu", 1000)]
+# Parameters of an update: within the caches, and far beyond them.
+ADAMS = [1 << 20, 32 << 20]

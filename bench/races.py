@@ -1,0 +1,144 @@
+"""Pieces of work, and the contenders that do them: what the suites, the bars and the curves time. No timing here.
+
+That all contenders of a race give the same results is asserted when they are made.
+"""
+
+import sys
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import peers
+from peers import OURS, Call, Contender, Unavailable
+from workloads import Workload
+
+# A contender that only moves the bytes: a copy, or as many copies as an update moves bytes.
+COPY, STREAM = "copy", "stream"
+Lineup = dict[str, Contender]
+
+
+@dataclass(frozen=True, eq=False)
+class Race:
+    """One piece of work: ``make`` takes names of sides and returns those that can take part, and why others cannot."""
+
+    name: str
+    sides: tuple[str, ...]
+    make: Callable[[Collection[str]], tuple[Lineup, dict[str, str]]]
+    dtype: str = "float32"
+    flop: int | None = None
+    bytes: int | None = None
+    shapes: dict[str, Any] = field(default_factory=dict)
+
+    def lineup(self) -> Lineup:
+        """All that can take part; a line for each that cannot."""
+        found, absent = self.make(self.sides)
+        for side, reason in absent.items():
+            print(f"left out: {side} ({reason})", file=sys.stderr)
+        return found
+
+
+def _made(
+    builders: Mapping[str, Callable[..., Any]], sides: Collection[str], *arguments: Any
+) -> tuple[dict[str, Any], dict[str, str]]:
+    found, absent = {}, {}
+    for side in sides:
+        if side in builders:
+            try:
+                found[side] = builders[side](*arguments)
+            except Unavailable as reason:
+                absent[side] = str(reason)
+    return found, absent
+
+
+def step(workload: Workload, dtype: str = "float32") -> Race:
+    """A training step."""
+
+    def make(sides: Collection[str]) -> tuple[Lineup, dict[str, str]]:
+        found, absent = _made(peers.STEPS, sides, workload, dtype)
+        expected = peers.STEPS[OURS](workload, dtype).losses
+        for name, contender in found.items():
+            if contender.losses:
+                tolerance = max(2e-4 if dtype == "float32" else 1e-9, contender.tolerance)
+                np.testing.assert_allclose(contender.losses, expected, rtol=tolerance, err_msg=name)
+        return found, absent
+
+    shapes = {"sizes": workload.sizes, "batch": workload.batch}
+    return Race(workload.name, tuple(peers.STEPS), make, dtype, workload.flop, workload.bytes(dtype), shapes)
+
+
+def prediction(workload: Workload) -> Race:
+    """The outputs for a batch, or for one row."""
+
+    def make(sides: Collection[str]) -> tuple[Lineup, dict[str, str]]:
+        net = workload.network("float32", "compiled")
+        X, _ = workload.data("float32")
+        found, absent = _made(peers.PREDICTIONS, sides, workload, net, X)
+        return _agreeing(found, net.predict(X)), absent
+
+    rows = f"{workload.batch} row{'s'[: workload.batch > 1]}"
+    name = f"predict {workload.network_name}, {rows}"
+    shapes = {"sizes": workload.sizes, "batch": workload.batch}
+    flop, moved = workload.forward_flop, workload.forward_bytes("float32")
+    return Race(name, tuple(peers.PREDICTIONS), make, "float32", flop, moved, shapes)
+
+
+def activation(op: str, columns: int) -> Race:
+    """A million numbers through an activation, and their copy."""
+    shape = (1_000_000 // columns, columns)
+
+    def make(sides: Collection[str]) -> tuple[Lineup, dict[str, str]]:
+        z = np.random.default_rng(0).standard_normal(shape, np.float32)
+        found, absent = _made(peers.OPS, sides, op, z)
+        lineup = _agreeing(found, peers.OPS[OURS](op, z)())
+        if COPY in sides:
+            lineup[COPY] = Contender(partial(np.copyto, np.empty_like(z), z))
+        return lineup, absent
+
+    moved = 2 * 4 * shape[0] * shape[1]
+    return Race(f"{op} {shape[0]} × {columns}", (*peers.OPS, COPY), make, bytes=moved, shapes={"shape": shape})
+
+
+def adam(n: int) -> Race:
+    """An update of n parameters by Adam, and copies of as many bytes."""
+
+    def make(sides: Collection[str]) -> tuple[Lineup, dict[str, str]]:
+        rng = np.random.default_rng(0)
+        p, g = rng.standard_normal(n, np.float32), rng.standard_normal(n, np.float32)
+        expected = p.copy()
+        peers.ADAM[OURS](expected, g)
+        found: dict[str, Call] = {}
+        absent: dict[str, str] = {}
+        for side in sides:
+            mine = p.copy()
+            made, missing = _made(peers.ADAM, [side], mine, g)
+            found, absent = found | made, absent | missing
+            if made:
+                np.testing.assert_allclose(mine, expected, rtol=1e-5, atol=1e-6, err_msg=side)
+        if STREAM in sides:
+            found[STREAM] = _stream(g)
+        return {side: Contender(call) for side, call in found.items()}, absent
+
+    name = f"Adam, {n >> 20} Mi parameters"
+    return Race(name, (*peers.ADAM, STREAM), make, bytes=7 * 4 * n, shapes={"shape": (n,)})
+
+
+def _stream(g: np.ndarray) -> Call:
+    """Four arrays are read and three written by Adam: as many bytes as three and a half copies move."""
+    a, b, half = g.copy(), np.zeros_like(g), len(g) // 2
+
+    def call() -> None:
+        for _ in range(3):
+            np.copyto(b, a)
+        np.copyto(b[:half], a[:half])
+
+    return call
+
+
+def _agreeing(calls: Mapping[str, Call], expected: np.ndarray) -> Lineup:
+    """All give the same."""
+    expected = expected.copy()
+    for name, call in calls.items():
+        np.testing.assert_allclose(np.asarray(call()), expected, rtol=1e-4, atol=1e-6, err_msg=name)
+    return {name: Contender(call) for name, call in calls.items()}

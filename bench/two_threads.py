@@ -1,0 +1,53 @@
+"""Training steps on two threads beside our own on one, and whether both give the same bits. No timing here."""
+
+from collections.abc import Callable, Collection
+from dataclasses import replace
+
+import numpy as np
+import races
+from peers import OURS, STEPS
+from threadpoolctl import ThreadpoolController
+from workloads import Workload
+
+import fastnn
+from fastnn import _core
+
+ONE = "fastnn, one thread"
+BITS = "same bits as on one"
+
+
+def race(workload: Workload) -> races.Race:
+    """Ours twice, and the rivals; what `switch` returns has to be called before each of them."""
+    whole = races.step(workload)
+
+    def make(sides: Collection[str]) -> tuple[races.Lineup, dict[str, str]]:
+        found, absent = whole.make([side for side in sides if side != ONE])
+        return {OURS: found.pop(OURS), ONE: STEPS[OURS](workload, "float32"), **found}, absent
+
+    return replace(whole, sides=(OURS, ONE, "JAX", "PyTorch"), make=make)
+
+
+def switch() -> Callable[[str], None]:
+    """Sets our threads, and those of the BLAS that large layers go to, for a contender by name."""
+    controller = ThreadpoolController()
+
+    def before(name: str) -> None:
+        n = 1 if name == ONE else 2
+        _core.set_num_threads(n)
+        controller.limit(limits=n, user_api="blas")
+
+    return before
+
+
+def same_bits(workload: Workload, *, deterministic: bool) -> bool:
+    """Whether a few steps on two threads leave the parameters that they leave on one."""
+    X, y = workload.data("float32")
+    before, found = switch(), []
+    for name in (ONE, OURS):
+        before(name)
+        net = fastnn.MLP(workload.sizes, workload.activation, workload.output, seed=0, deterministic=deterministic)
+        optimizer = workload.optimizer()
+        for _ in range(3):
+            net.train_step(X, y, optimizer)
+        found.append(net.parameters.copy())
+    return np.array_equal(*found)
