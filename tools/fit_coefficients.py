@@ -43,6 +43,11 @@ def expm1_tail(r):
     return mp.mpf(1) / 2 + r / 6 if abs(r) < mp.mpf(10) ** -20 else (mp.expm1(r) - r) / r**2
 
 
+def halved_tail(r):
+    """The same of exp(-r / 2)."""
+    return expm1_tail(-r / 2) / 4
+
+
 def log1p_tail(w):
     """(2 atanh(s) / (2 s) - 1) / s^2 with w = s^2; log1p(e) = t + t w tail(w), s = t / 2 = e / (2 + e)."""
     if w < mp.mpf(10) ** -20:
@@ -73,6 +78,7 @@ GELU_32, GELU_64 = mp.mpf("3.5"), mp.mpf(5)
 FITS = [
     # name; function, range, degree of float32; the same of float64
     ("EXPM1_TAIL", (expm1_tail, (-HALF_LN2, HALF_LN2), 4), (expm1_tail, (-HALF_LN2, HALF_LN2), 10)),
+    ("HALVED_TAIL", (halved_tail, (-2 * HALF_LN2, 2 * HALF_LN2), 4), (halved_tail, (-2 * HALF_LN2, 2 * HALF_LN2), 10)),
     ("LOG1P_TAIL", (log1p_tail, (mp.mpf(0), mp.mpf(1) / 9), 3), (log1p_tail, (mp.mpf(0), mp.mpf(1) / 9), 10)),
     (
         "GELU_TAIL",

@@ -78,6 +78,7 @@ const fnn_kernels KERNEL(kernels) = {
 #undef FNN_EXP_HIGH
 #undef FNN_EXPM1_TAIL
 #undef FNN_LOG1P_TAIL
+#undef FNN_HALVED_TAIL
 #undef FNN_GELU_CENTRE
 #undef FNN_GELU_TAIL
 #undef FNN_GELU_LIMIT
