@@ -81,8 +81,8 @@ static void gradient(const share *s, char *to) {
     for (int l = 0; l < net->n_layers; l++) {
         const fnn_layer *layer = &net->layers[l];
         const char *x = line(s, l > 0 ? layer[-1].y : net->gathered, 0, 0), *dz = line(s, layer->dz, 0, 0);
-        p->k->narrow_weight_gradient(to + layer->w * size, x, dz, &blocks, layer->n_in, layer->n_out);
-        p->k->narrow_bias_gradient(to + layer->b * size, dz, &blocks, layer->n_out);
+        p->k->narrow_parameter_gradient(to + layer->w * size, to + layer->b * size, x, dz, &blocks, layer->n_in,
+                                        layer->n_out);
     }
 }
 

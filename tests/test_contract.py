@@ -28,8 +28,7 @@ OTHER_ROWS = {
     "all_finite": (),
     "narrow_forward": (),
     "narrow_input_gradient": (),
-    "narrow_weight_gradient": (),
-    "narrow_bias_gradient": (),
+    "narrow_parameter_gradient": (),
     "narrow_pack": (),
     "narrow_unpack": (),
 }

@@ -160,18 +160,10 @@ FNN_INLINE void KERNEL(reduce_rows)(real *out, const real *line, ptrdiff_t n, pt
             other[m] = join(other[m], (KERNEL(quad))((last & rest) | ((KERNEL(quad_index))neutral & ~rest)));
             part[m] = join(part[m], other[m]);
         }
-#if FNN_BITS == 32
-        const KERNEL(quad) low = join(FNN_PICK(part[0], part[1], 0, 4, 1, 5), FNN_PICK(part[0], part[1], 2, 6, 3, 7));
-        const KERNEL(quad) high = join(FNN_PICK(part[2], part[3], 0, 4, 1, 5), FNN_PICK(part[2], part[3], 2, 6, 3, 7));
-        const KERNEL(quad) four = join(FNN_PICK(low, high, 0, 1, 4, 5), FNN_PICK(low, high, 2, 3, 6, 7));
-#else
-        const KERNEL(quad) four = join(FNN_PICK(part[0], part[1], 0, 2), FNN_PICK(part[0], part[1], 1, 3));
-#endif
+        const KERNEL(quad) four = KERNEL(join_lanes)(part, join);
         memcpy(out + r, &four, sizeof four);
     }
 }
-
-FNN_INLINE KERNEL(quad) KERNEL(quad_sum)(KERNEL(quad) a, KERNEL(quad) b) { return a + b; }
 
 FNN_INLINE KERNEL(quad) KERNEL(quad_maximum)(KERNEL(quad) a, KERNEL(quad) b) {
     const KERNEL(quad_index) more = a > b;

@@ -1,23 +1,6 @@
-/* Matrices turned over, by way of registers. Generates load_quad, turn_square, turn, transpose. */
+/* Matrices turned over, by way of registers. Generates turn_square, turn, transpose. */
 
 /* Squares of 16 bytes a side, which every instruction set can turn over in registers; the rest one by one. */
-enum { KERNEL(square) = 16 / sizeof(real) };
-typedef real KERNEL(quad) __attribute__((vector_size(16)));
-typedef FNN_INT KERNEL(quad_index) __attribute__((vector_size(16)));
-
-FNN_INLINE KERNEL(quad) KERNEL(load_quad)(const real *p) {
-    KERNEL(quad) q;
-    memcpy(&q, p, sizeof q);
-    return q;
-}
-
-FNN_INLINE KERNEL(quad_index) KERNEL(quad_numbers)(void) {
-    KERNEL(quad_index) q;
-    for (int i = 0; i < KERNEL(square); i++)
-        q[i] = i;
-    return q;
-}
-
 FNN_INLINE void KERNEL(turn_square)(real *dst, ptrdiff_t ld_dst, const real *const *rows) {
     KERNEL(quad) r[KERNEL(square)];
     for (int i = 0; i < KERNEL(square); i++)

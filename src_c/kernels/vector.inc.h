@@ -200,13 +200,62 @@ FNN_INLINE vec KERNEL(copysign)(vec magnitude, vec sign) {
     return (vec)(((ivec)magnitude & ~sign_bit) | ((ivec)sign & sign_bit));
 }
 
-/* In pairs, so that the error is that of a few additions. */
-FNN_INLINE real KERNEL(sum_lanes)(vec v) {
-    for (ptrdiff_t half = VL / 2; half > 0; half /= 2)
-        for (ptrdiff_t i = 0; i < half; i++)
-            v[i] += v[i + half];
-    return v[0];
+/* 16 bytes, which every instruction set has: `square` of them are a square matrix. */
+enum { KERNEL(square) = 16 / sizeof(real) };
+typedef real KERNEL(quad) __attribute__((vector_size(16)));
+typedef FNN_INT KERNEL(quad_index) __attribute__((vector_size(16)));
+
+FNN_INLINE KERNEL(quad) KERNEL(load_quad)(const real *p) {
+    KERNEL(quad) q;
+    memcpy(&q, p, sizeof q);
+    return q;
 }
+
+FNN_INLINE KERNEL(quad_index) KERNEL(quad_numbers)(void) {
+    KERNEL(quad_index) q;
+    for (int i = 0; i < KERNEL(square); i++)
+        q[i] = i;
+    return q;
+}
+
+/* Sums of lanes go by halves, so that the error is that of a few additions: down to 16 bytes … */
+FNN_INLINE KERNEL(quad) KERNEL(fold)(vec v) {
+#if FNN_VBYTES == 64 && FNN_BITS == 32
+    const __m256 h = _mm256_add_ps(_mm512_castps512_ps256((__m512)v), _mm512_extractf32x8_ps((__m512)v, 1));
+    return (KERNEL(quad))_mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+#elif FNN_VBYTES == 64
+    const __m256d h = _mm256_add_pd(_mm512_castpd512_pd256((__m512d)v), _mm512_extractf64x4_pd((__m512d)v, 1));
+    return (KERNEL(quad))_mm_add_pd(_mm256_castpd256_pd128(h), _mm256_extractf128_pd(h, 1));
+#elif FNN_VBYTES == 32 && FNN_BITS == 32
+    return (KERNEL(quad))_mm_add_ps(_mm256_castps256_ps128((__m256)v), _mm256_extractf128_ps((__m256)v, 1));
+#elif FNN_VBYTES == 32
+    return (KERNEL(quad))_mm_add_pd(_mm256_castpd256_pd128((__m256d)v), _mm256_extractf128_pd((__m256d)v, 1));
+#else
+    return v;
+#endif
+}
+
+/* … and to one number, */
+FNN_INLINE real KERNEL(sum_lanes)(vec v) {
+    KERNEL(quad) q = KERNEL(fold)(v);
+    for (int half = KERNEL(square) / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++)
+            q[i] += q[i + half];
+    return q[0];
+}
+
+/* or those of `square` quads at once, side by side, by an operation that is associative but for rounding. */
+FNN_INLINE KERNEL(quad) KERNEL(join_lanes)(const KERNEL(quad) * q, KERNEL(quad) (*join)(KERNEL(quad), KERNEL(quad))) {
+#if FNN_BITS == 32
+    const KERNEL(quad) low = join(FNN_PICK(q[0], q[1], 0, 4, 1, 5), FNN_PICK(q[0], q[1], 2, 6, 3, 7));
+    const KERNEL(quad) high = join(FNN_PICK(q[2], q[3], 0, 4, 1, 5), FNN_PICK(q[2], q[3], 2, 6, 3, 7));
+    return join(FNN_PICK(low, high, 0, 1, 4, 5), FNN_PICK(low, high, 2, 3, 6, 7));
+#else
+    return join(FNN_PICK(q[0], q[1], 0, 2), FNN_PICK(q[0], q[1], 1, 3));
+#endif
+}
+
+FNN_INLINE KERNEL(quad) KERNEL(quad_sum)(KERNEL(quad) a, KERNEL(quad) b) { return a + b; }
 
 FNN_INLINE double KERNEL(sum_lanes_double)(vec v) {
     double sum = 0;
