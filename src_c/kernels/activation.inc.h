@@ -168,17 +168,25 @@ FNN_INLINE void KERNEL(map)(real *y, const real *z, real alpha, ptrdiff_t n, vec
         KERNEL(store_tail)(y + i, value(KERNEL(load_tail)(z + i, n - i), a), n - i);
 }
 
+FNN_INLINE void KERNEL(slope_part)(real *dz, const real *dy, const real *y, const real *z, vec alpha, ptrdiff_t n,
+                                   vec (*slope)(vec, vec, vec)) {
+    const vec s = slope(KERNEL(load_part)(y, n), KERNEL(load_part)(z, n), alpha);
+    KERNEL(store_part)(dz, KERNEL(load_part)(dy, n) * s, n);
+}
+
 /* y and z may be NULL where the slope does not ask for them: the other one is loaded in its place and not used. */
 FNN_INLINE void KERNEL(map_slope)(real *dz, const real *dy, const real *y, const real *z, real alpha, ptrdiff_t n,
                                   vec (*slope)(vec, vec, vec)) {
     const vec a = KERNEL(set1)(alpha);
     y = y ? y : dy;
     z = z ? z : dy;
-    const ptrdiff_t ahead = KERNEL(unaligned)(dz, n);
-    for (ptrdiff_t i = 0, left = ahead > 0 ? ahead : n; i < n; i += left < VL ? left : VL, left = n - i) {
-        const vec s = slope(KERNEL(load_part)(y + i, left), KERNEL(load_part)(z + i, left), a);
-        KERNEL(store_part)(dz + i, KERNEL(load_part)(dy + i, left) * s, left);
-    }
+    ptrdiff_t i = KERNEL(unaligned)(dz, n);
+    if (i > 0)
+        KERNEL(slope_part)(dz, dy, y, z, a, i, slope);
+    for (; i + VL <= n; i += VL)
+        KERNEL(slope_part)(dz + i, dy + i, y + i, z + i, a, VL, slope);
+    if (i < n)
+        KERNEL(slope_part)(dz + i, dy + i, y + i, z + i, a, n - i, slope);
 }
 
 #define FNN_STAMP_THRESHOLD(name) \
