@@ -13,8 +13,8 @@ enum {
     ALIGN_BYTES = 64
 };
 
-/* Widths up to which lanes are rows of the batch, and batches from which that pays; into how many shares a long batch goes,
-   and how long one is at least. */
+/* Widths up to which lanes may be rows of the batch, and batches from which that can pay; into how many shares a long batch
+   goes, and how long one is at least. */
 enum { NARROW_UNITS = 32, NARROW_BATCH = 48, NARROW_SHARES = 8, NARROW_ROWS = 512 };
 
 static inline ptrdiff_t round_up(ptrdiff_t n, ptrdiff_t to) { return (n + to - 1) / to * to; }
@@ -36,8 +36,27 @@ ptrdiff_t fnn_narrow_rows(const fnn_net *net, ptrdiff_t n) {
     return fnn_at_most(rows, net->longest);
 }
 
+/* What a row of n costs: whole vectors, and a single one leaves the tile short of independent sums. */
+static ptrdiff_t row_cost(ptrdiff_t n, ptrdiff_t lanes) { return round_up(n, lanes) + (n <= lanes ? lanes / 4 : 0); }
+
+/* Work of all products with rows that fill vectors, over the work without: forward and weight gradient have rows of n_out,
+   the input gradient has rows of n_in. */
+static double filled(const fnn_net *net, ptrdiff_t lanes) {
+    ptrdiff_t with = 0, without = 0;
+    for (int l = 0; l < net->n_layers; l++) {
+        const ptrdiff_t n_in = net->layers[l].n_in, n_out = net->layers[l].n_out;
+        with += 2 * n_in * row_cost(n_out, lanes) + (l > 0) * n_out * row_cost(n_in, lanes);
+        without += (l > 0 ? 3 : 2) * n_in * n_out;
+    }
+    return (double)with / (double)without;
+}
+
+/* Where what the vectors would be filled up with costs more than narrow layers do: 5 % for turning inputs and outputs over,
+   and sums across lanes that cost as much as 18 rows. Measured on AVX-512, whose tiles end in half a vector. */
 int fnn_is_narrow(const fnn_pass *p) {
-    return p->net->narrow && p->batch.n >= NARROW_BATCH && p->machine->gemm != FNN_GEMM_BLAS;
+    const double rows = (double)p->batch.n;
+    return p->net->narrow && p->batch.n >= NARROW_BATCH && p->machine->gemm != FNN_GEMM_BLAS &&
+           filled(p->net, fnn_at_most(p->k->vector_bytes, 32) / p->k->size) * rows > 1.05 * rows + 18;
 }
 
 void fnn_net_plan(fnn_net *net, int real_size, int n_threads, ptrdiff_t n) {
