@@ -17,36 +17,37 @@ static void KERNEL(narrow_input_gradient)(void *dx, const void *dz, const void *
     KERNEL(product_rows)(&p, 0, I, R, 0);
 }
 
-/* Height of the tile of sums that narrow_parameter_gradient keeps in registers; its width is 4. */
+/* The tile of sums that narrow_parameter_gradient keeps in registers; where it has biases its width is 4. */
 #define FNN_NARROW_ROWS (FNN_VBYTES == 64 ? 4 : 2)
+#define FNN_NARROW_COLUMNS (FNN_VBYTES == 64 ? 6 : 4)
 
 /* dw[i, o] for MI lines of x from i0 on and MO lines of dz from o0 on: the sums stay in registers over all blocks. With
    biases, which are sums of what is loaded anyway, db[o] too. */
 FNN_INLINE void KERNEL(narrow_tile)(real *dw, real *db, const real *x, const real *dz, const fnn_blocks *blocks,
                                     ptrdiff_t I, ptrdiff_t O, ptrdiff_t i0, ptrdiff_t o0, const int MI, const int MO,
                                     const int biases) {
-    vec sum[FNN_NARROW_ROWS + 1][4]; /* the last row: of dz itself */
+    vec sum[FNN_NARROW_ROWS + 1][FNN_NARROW_COLUMNS]; /* the last row: of dz itself */
 #pragma GCC unroll 8
     for (int i = 0; i < MI + biases; i++)
-#pragma GCC unroll 4
+#pragma GCC unroll 6
         for (int o = 0; o < MO; o++)
             sum[i][o] = KERNEL(set1)(C(0.0));
     for (ptrdiff_t block = 0; block < blocks->n; block++) {
         const ptrdiff_t R = block < blocks->n - 1 ? blocks->rows : blocks->last, start = block * blocks->rows;
         const real *xb = x + start * I + i0 * R, *d_lines = dz + start * O + o0 * R;
         for (ptrdiff_t r = 0; r < R; r += VL) {
-            vec d[4];
-#pragma GCC unroll 4
+            vec d[FNN_NARROW_COLUMNS];
+#pragma GCC unroll 6
             for (int o = 0; o < MO; o++)
                 d[o] = KERNEL(load)(d_lines + o * R + r);
 #pragma GCC unroll 4
             for (int i = 0; i < MI; i++) {
                 const vec v = KERNEL(load)(xb + i * R + r);
-#pragma GCC unroll 4
+#pragma GCC unroll 6
                 for (int o = 0; o < MO; o++)
                     sum[i][o] += v * d[o];
             }
-#pragma GCC unroll 4
+#pragma GCC unroll 6
             for (int o = 0; o < MO * biases; o++)
                 sum[MI][o] += d[o];
         }
@@ -74,6 +75,8 @@ FNN_INLINE void KERNEL(narrow_tile)(real *dw, real *db, const real *x, const rea
 FNN_INLINE void KERNEL(narrow_lines)(real *dw, real *db, const real *x, const real *dz, const fnn_blocks *blocks,
                                      ptrdiff_t I, ptrdiff_t O, ptrdiff_t i, const int MI, const int biases) {
     ptrdiff_t o = 0;
+    for (; !biases && o + FNN_NARROW_COLUMNS <= O; o += FNN_NARROW_COLUMNS)
+        KERNEL(narrow_tile)(dw, db, x, dz, blocks, I, O, i, o, MI, FNN_NARROW_COLUMNS, biases);
     for (; o + 4 <= O; o += 4)
         KERNEL(narrow_tile)(dw, db, x, dz, blocks, I, O, i, o, MI, 4, biases);
     for (; o + 2 <= O; o += 2)
