@@ -17,10 +17,10 @@ FNN_INLINE vec KERNEL(identity_slope)(vec y, vec z, vec alpha) {
     return KERNEL(set1)(C(1.0));
 }
 
-/* e^z / (1 + e^z): both tails keep their relative accuracy, and the clamp keeps infinity out of the quotient. */
+/* e^z / (1 + e^z): both tails keep their relative accuracy; where the clamp begins the result is 1 long since. */
 FNN_INLINE vec KERNEL(sigmoid_value)(vec z, vec alpha) {
     (void)alpha;
-    const vec e = KERNEL(exp)(KERNEL(at_most)(z, FNN_BITS == 32 ? C(88.0) : C(709.0)));
+    const vec e = KERNEL(exp)(KERNEL(at_most)(z, C(40.0)));
     return e / (C(1.0) + e);
 }
 
@@ -132,7 +132,7 @@ FNN_INLINE vec KERNEL(silu_value)(vec z, vec alpha) {
     const ivec negative = z < C(0.0);
     /* The bound keeps -inf times zero away; there the result is zero long since. */
     const vec q = KERNEL(select)(negative, KERNEL(at_least)(z, C(-1000.0)) * m, z) / denominator;
-    return KERNEL(scale_by_power)(q, KERNEL(select)(negative, k, KERNEL(set1)(C(0.0))));
+    return KERNEL(select)(negative, KERNEL(scale_by_power)(q, k), q);
 }
 
 /* s + z s (1 - s) with s = sigmoid(z), and 1 - s taken as sigmoid(-z) */

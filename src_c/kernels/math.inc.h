@@ -11,7 +11,8 @@
 #define FNN_ROUNDER C(12582912.0)
 #define FNN_EXPONENT_BIAS C(127.0)
 #define FNN_EXP_LOW C(-115.0) /* exp(x), and |x| exp(x), are zero below */
-#define FNN_EXP_HIGH C(90.0)  /* infinite above */
+#define FNN_LIFT C(64.0)
+#define FNN_LOWERED C(0x1p-64)
 #define FNN_EXPM1_TAIL FNN_EXPM1_TAIL_32
 #define FNN_LOG1P_TAIL FNN_LOG1P_TAIL_32
 #define FNN_HALVED_TAIL FNN_HALVED_TAIL_32
@@ -24,7 +25,8 @@
 #define FNN_ROUNDER C(6755399441055744.0)
 #define FNN_EXPONENT_BIAS C(1023.0)
 #define FNN_EXP_LOW C(-760.0)
-#define FNN_EXP_HIGH C(711.0)
+#define FNN_LIFT C(512.0)
+#define FNN_LOWERED C(0x1p-512)
 #define FNN_EXPM1_TAIL FNN_EXPM1_TAIL_64
 #define FNN_LOG1P_TAIL FNN_LOG1P_TAIL_64
 #define FNN_HALVED_TAIL FNN_HALVED_TAIL_64
@@ -44,15 +46,15 @@ FNN_INLINE vec KERNEL(power_of_two)(vec k) {
     return (vec)((ivec)(k + (FNN_ROUNDER + FNN_EXPONENT_BIAS)) << FNN_MANTISSA);
 }
 
-/* v 2^k for integral k down to twice the smallest exponent: rounds into the denormals once, overflows to infinity. */
+/* v 2^k for v near 1 and integral k, from where the result is zero up to 60: rounds into the denormals once, by lifting the
+   exponent out of their reach and taking that back. */
 FNN_INLINE vec KERNEL(scale_by_power)(vec v, vec k) {
 #if FNN_VBYTES == 64 && FNN_BITS == 32
     return (vec)_mm512_scalef_ps((__m512)v, (__m512)k);
 #elif FNN_VBYTES == 64
     return (vec)_mm512_scalef_pd((__m512d)v, (__m512d)k);
 #else
-    const vec half = (k * C(0.5) + FNN_ROUNDER) - FNN_ROUNDER;
-    return v * KERNEL(power_of_two)(half) * KERNEL(power_of_two)(k - half);
+    return v * (vec)((ivec)(k + (FNN_ROUNDER + FNN_EXPONENT_BIAS + FNN_LIFT)) << FNN_MANTISSA) * FNN_LOWERED;
 #endif
 }
 
@@ -62,7 +64,7 @@ FNN_INLINE vec KERNEL(reduce)(vec x, vec x_low, vec *k) {
     return ((x - *k * FNN_LN2_HIGH) - *k * FNN_LN2_LOW) + x_low;
 }
 
-/* exp(x + x_low) = (1 + result) 2^k, the result below 0.42; for x <= FNN_EXP_HIGH, clamped from below. */
+/* exp(x + x_low) = (1 + result) 2^k, the result below 0.42; x is clamped from below. */
 FNN_INLINE vec KERNEL(expm1_parts)(vec x, vec x_low, vec *k) {
     const vec r = KERNEL(reduce)(KERNEL(at_least)(x, FNN_EXP_LOW), x_low, k);
     return r + r * r * FNN_POLYNOMIAL(r, FNN_EXPM1_TAIL);
@@ -70,9 +72,10 @@ FNN_INLINE vec KERNEL(expm1_parts)(vec x, vec x_low, vec *k) {
 
 FNN_INLINE vec KERNEL(exp_parts)(vec x, vec x_low, vec *k) { return C(1.0) + KERNEL(expm1_parts)(x, x_low, k); }
 
+/* For x <= 40. */
 FNN_INLINE vec KERNEL(exp)(vec x) {
     vec k;
-    const vec m = KERNEL(exp_parts)(KERNEL(at_most)(x, FNN_EXP_HIGH), KERNEL(set1)(C(-0.0)), &k);
+    const vec m = KERNEL(exp_parts)(x, KERNEL(set1)(C(-0.0)), &k);
     return KERNEL(scale_by_power)(m, k);
 }
 

@@ -75,7 +75,8 @@ const fnn_kernels KERNEL(kernels) = {
 #undef FNN_LOG2E
 #undef FNN_PLAIN_EXP
 #undef FNN_EXP_LOW
-#undef FNN_EXP_HIGH
+#undef FNN_LIFT
+#undef FNN_LOWERED
 #undef FNN_EXPM1_TAIL
 #undef FNN_LOG1P_TAIL
 #undef FNN_HALVED_TAIL
