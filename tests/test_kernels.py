@@ -147,6 +147,17 @@ def special_rows(dtype: str, columns: int = 19) -> np.ndarray:
     return x
 
 
+def test_softmax_of_a_row_does_not_depend_on_its_neighbours(isa: str, dtype: str) -> None:
+    # A row beyond the range where exponentials need no shift makes all rows of its line take the shifted ones.
+    rng = np.random.default_rng(5)
+    for columns in (1, 3, 10, 33, 128, 300):
+        z = rng.uniform(-30, 30, size=(41, columns)).astype(dtype)
+        alone = np.vstack([kernels.softmax_forward(row[None]) for row in z])
+        np.testing.assert_array_equal(kernels.softmax_forward(z), alone)
+        z[::3] *= 1000
+        np.testing.assert_array_equal(kernels.softmax_forward(z)[1::3], alone[1::3])
+
+
 def test_softmax_special_values(isa: str, dtype: str) -> None:
     z = special_rows(dtype)
     y = CASES["softmax_forward"].run(reference, {"z": z})["out"]
