@@ -58,6 +58,7 @@ cdef extern from "fnn.h" nogil:
         fnn_update_fn *update
         void gemm_nn(void *, const void *, const Py_ssize_t *, const void *, const void *, int,
                      Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
+        void gemm_nt(void *, const void *, const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
         void gemm_tn(void *, const void *, const Py_ssize_t *, const void *, int,
                      Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
         void transpose(void *, const void *, Py_ssize_t, Py_ssize_t) noexcept nogil

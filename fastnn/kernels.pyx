@@ -294,13 +294,7 @@ def affine_backward(dy, x, w, y, activation="identity", *, alpha=None, z=None, d
     cdef cnp.ndarray bias_gradient = _wanted("db", db, d, (O,), inputs)
     cdef cnp.ndarray gradient = d if g == FNN_identity else new_matrix(d, B, O)
     cdef const fnn_kernels *k = active[dtype]
-    cdef bint dx_by_blas = _by_blas(dtype, FNN_INPUT_GRADIENT, B, O, I)
-    # The own kernel multiplies by W transposed.
-    cdef cnp.ndarray transposed = None
-    if inputs_gradient is not None and not dx_by_blas:
-        transposed = new_matrix(d, O, I)
     cdef void *dz = PyArray_DATA(gradient)
-    cdef void *wt = data(transposed)
     cdef void *to_dx = data(inputs_gradient)
     cdef void *to_dw = data(weights_gradient)
     cdef void *to_db = data(bias_gradient)
@@ -308,11 +302,9 @@ def affine_backward(dy, x, w, y, activation="identity", *, alpha=None, z=None, d
         if g != FNN_identity:
             k.activation_backward[g](dz, PyArray_DATA(d), PyArray_DATA(Y), data(pre), parameter, B, O)
         if to_dx != NULL:
-            if dx_by_blas and gemm(dtype, 0, 1, B, I, O, dz, O, PyArray_DATA(W), O, 0.0, to_dx, I) == 0:
-                pass
-            elif wt != NULL:
-                k.transpose(wt, PyArray_DATA(W), I, O)
-                k.gemm_nn(to_dx, dz, NULL, wt, NULL, 0, B, O, I)
+            if not (_by_blas(dtype, FNN_INPUT_GRADIENT, B, O, I)
+                    and gemm(dtype, 0, 1, B, I, O, dz, O, PyArray_DATA(W), O, 0.0, to_dx, I) == 0):
+                k.gemm_nt(to_dx, dz, PyArray_DATA(W), B, O, I)
         if to_dw != NULL:
             if not (_by_blas(dtype, FNN_WEIGHT_GRADIENT, I, B, O)
                     and gemm(dtype, 1, 0, I, O, B, PyArray_DATA(X), I, dz, O, 0.0, to_dw, O) == 0):

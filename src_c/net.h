@@ -30,7 +30,8 @@ typedef struct fnn_net {
     int narrow;        /* training may keep features, not rows, in line */
     ptrdiff_t longest; /* the chunk of a long batch */
     ptrdiff_t chunk;   /* rows whose activations are kept at a time; a longer batch's gradient is summed over chunks */
-    ptrdiff_t block;   /* rows that go through all layers together, in cache */
+    ptrdiff_t block;   /* rows that go through all layers together, at most */
+    ptrdiff_t least_block;   /* … of a batch that would be a block or two: what the first-level cache holds */
     ptrdiff_t room, partial; /* narrow layers: reals of a thread's activations, offset of the shares' gradients */
     ptrdiff_t n_tasks, scratch, gathered, scratch_size, workspace; /* in reals, but for n_tasks */
     ptrdiff_t sums, n_sums;                                        /* doubles behind the reals */

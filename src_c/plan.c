@@ -8,6 +8,9 @@ enum {
     CHUNK_ROWS = 1024,
     BLOCK_BYTES = 32 << 10, /* the first-level cache */
     BLOCK_ROWS = 32,
+    MOST_BLOCK_ROWS =
+        128, /* of a network whose weights outgrow the caches, and the bytes of weights that pay for a row */
+    WEIGHT_BYTES = 32 << 10,
     STRIPE_BYTES = 16 << 10,
     STRIPE_ROWS = 24, /* whole tiles of 4, 6 and 8 rows */
     ALIGN_BYTES = 64
@@ -59,19 +62,29 @@ int fnn_is_narrow(const fnn_pass *p) {
            filled(p->net, fnn_at_most(p->k->vector_bytes, 32) / p->k->size) * rows > 1.05 * rows + 18;
 }
 
+/* Two blocks at least, if they are not shorter than what the first-level cache wants: for two threads. */
+ptrdiff_t fnn_block_rows(const fnn_net *net, ptrdiff_t rows) {
+    const ptrdiff_t half = round_up((rows + 1) / 2, BLOCK_ROWS);
+    return fnn_at_most(fnn_at_most(net->block, fnn_at_least(net->least_block, half)), rows);
+}
+
 void fnn_net_plan(fnn_net *net, int real_size, int n_threads, ptrdiff_t n) {
     const ptrdiff_t align = ALIGN_BYTES / real_size;
-    ptrdiff_t units = 0, used = 0, widest = 0, n_parameters = 0;
+    ptrdiff_t units = 0, used = 0, widest = 0, largest = 0, n_parameters = 0;
     net->n_tasks = net->scratch_size = 0;
     for (int l = 0; l < net->n_layers; l++) {
         units += net->layers[l].n_out;
         widest = fnn_at_least(widest, net->layers[l].n_out);
+        largest = fnn_at_least(largest, net->layers[l].n_in * net->layers[l].n_out * real_size);
     }
     net->widest = widest;
     net->narrow = is_narrow(net);
     const ptrdiff_t row_bytes = 2 * units * real_size;
     /* BLOCK_ROWS is a whole number of vectors, as narrow blocks want. */
-    net->block = fnn_at_most(fnn_at_least(BLOCK_BYTES / row_bytes / BLOCK_ROWS, 1), 8) * BLOCK_ROWS;
+    net->least_block = fnn_at_most(fnn_at_least(BLOCK_BYTES / row_bytes / BLOCK_ROWS, 1), 8) * BLOCK_ROWS;
+    /* Every block reads all weights: where those come from the third-level cache, fewer blocks are faster. */
+    net->block =
+        fnn_at_least(net->least_block, fnn_at_most(round_up(largest / WEIGHT_BYTES, BLOCK_ROWS), MOST_BLOCK_ROWS));
     net->longest = round_up(fnn_at_least(CHUNK_BYTES / row_bytes, CHUNK_ROWS), net->block);
     net->chunk = net->longest;
     /* Sparsity needs the mean activation of the whole batch before it goes back. */
@@ -118,7 +131,8 @@ void fnn_net_plan(fnn_net *net, int real_size, int n_threads, ptrdiff_t n) {
     net->scratch = used;
     used += n_threads * net->scratch_size;
     net->sums = used * real_size;
-    net->n_sums = fnn_at_least(fnn_at_least(net->n_tasks, shares), (net->chunk + net->block - 1) / net->block);
+    net->n_sums =
+        fnn_at_least(fnn_at_least(net->n_tasks, shares), (net->chunk + net->least_block - 1) / net->least_block);
     net->workspace = used;
 }
 
@@ -128,7 +142,7 @@ ptrdiff_t fnn_net_bytes(const fnn_net *net, int real_size) {
 
 ptrdiff_t fnn_predict_scratch(const fnn_net *net, const fnn_machine *machine, ptrdiff_t n) {
     ptrdiff_t rows = n;
-    if (n > net->block) {
+    if (n > net->least_block) {
         rows = net->block * machine->n_threads;
         if (machine->gemm != FNN_GEMM_OWN) /* BLAS takes a chunk as one block */
             rows = fnn_at_least(rows, fnn_at_most(n, FNN_PREDICT_CHUNK));

@@ -141,7 +141,7 @@ void fnn_row_task(void *context, ptrdiff_t i, int slot) {
 }
 
 void fnn_rows_in_parallel(fnn_pass *p, fnn_task_fn task) {
-    p->block = fnn_at_most(p->net->block, p->rows);
+    p->block = fnn_block_rows(p->net, p->rows);
     for (int l = 0; l < p->net->n_layers; l++) {
         const fnn_layer *layer = &p->net->layers[l];
         if (fnn_by_blas(p, FNN_FORWARD, p->rows, layer->n_in, layer->n_out) ||

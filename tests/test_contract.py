@@ -16,8 +16,9 @@ DEFINITIONS = Path(__file__).parent.parent / "src_c" / "fnn_ops.def"
 # The public ops that each of the other rows serves; none where only the engine calls it.
 OTHER_ROWS = {
     "gemm_nn": ("affine_forward", "affine_backward"),
+    "gemm_nt": ("affine_backward",),
     "gemm_tn": ("affine_backward",),
-    "transpose": ("affine_backward",),
+    "transpose": (),
     "column_sums": ("affine_backward", "kl_sparsity"),
     "add_outer": ("kl_sparsity",),
     "random_words": ("random_words", "permutation"),

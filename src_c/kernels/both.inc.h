@@ -9,7 +9,7 @@
 #if defined(__clang__) || __GNUC__ >= 12
 #define FNN_PICK __builtin_shufflevector
 #else
-#define FNN_PICK(a, b, ...) __builtin_shuffle(a, b, (KERNEL(quad_index)){__VA_ARGS__})
+#define FNN_PICK(a, b, ...) __builtin_shuffle(a, b, (__typeof__((a) == (b))){__VA_ARGS__})
 #endif
 
 #define FNN_BITS 32

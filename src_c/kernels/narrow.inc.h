@@ -7,14 +7,14 @@
 static void KERNEL(narrow_forward)(void *z, const void *x, const void *w, const void *b, ptrdiff_t R, ptrdiff_t I,
                                    ptrdiff_t O) {
     const KERNEL(product) p = {.a = w, .b = x, .row_bias = b, .c = z, .lda = O, .ldb = R, .ldc = R, .K = I};
-    KERNEL(product_rows)(&p, 0, O, R, 1);
+    KERNEL(product_rows)(&p, 0, O, R, 1, KERNEL(in_place));
 }
 
 /* dx (I, R) = W dz (O, R) */
 static void KERNEL(narrow_input_gradient)(void *dx, const void *dz, const void *w, ptrdiff_t R, ptrdiff_t I,
                                           ptrdiff_t O) {
     const KERNEL(product) p = {.a = w, .b = dz, .c = dx, .lda = O, .ldb = R, .ldc = R, .K = O};
-    KERNEL(product_rows)(&p, 0, I, R, 0);
+    KERNEL(product_rows)(&p, 0, I, R, 0, KERNEL(in_place));
 }
 
 /* The tile of sums that narrow_parameter_gradient keeps in registers; where it has biases its width is 4. */

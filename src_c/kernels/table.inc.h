@@ -11,6 +11,8 @@
 
 #include "softmax.inc.h"
 
+#include "tile.inc.h"
+
 #include "dense.inc.h"
 
 #include "narrow.inc.h"
@@ -94,6 +96,13 @@ const fnn_kernels KERNEL(kernels) = {
 #undef FNN_TILES_OF
 #undef FNN_TILE_NAMES
 #undef FNN_ROW_VECTORS
+#undef FNN_PAIR_VECTORS
+#undef FNN_WIDE_ROWS
+#undef FNN_WIDE_SUM
+#undef FNN_WIDE_TILES
+#undef FNN_WIDE_NAMES
+#undef FNN_FEW_COLUMNS
+#undef FNN_MANY_ROWS
 #undef FNN_NARROW_ROWS
 #undef FNN_NARROW_COLUMNS
 #undef FNN_BACKWARD_ELEMENTWISE

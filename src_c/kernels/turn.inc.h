@@ -1,6 +1,7 @@
-/* Matrices turned over, by way of registers. Generates turn_square, turn, transpose. */
+/* Matrices turned over, by way of registers. Generates turn_square, turn_vectors, turn, transpose. */
 
-/* Squares of 16 bytes a side, which every instruction set can turn over in registers; the rest one by one. */
+/* Squares of 16 bytes a side, which every instruction set can turn over in registers; on AVX-512 of a whole vector where there
+   is room; the rest one by one. */
 FNN_INLINE void KERNEL(turn_square)(real *dst, ptrdiff_t ld_dst, const real *const *rows) {
     KERNEL(quad) r[KERNEL(square)];
     for (int i = 0; i < KERNEL(square); i++)
@@ -21,19 +22,71 @@ FNN_INLINE void KERNEL(turn_square)(real *dst, ptrdiff_t ld_dst, const real *con
         memcpy(dst + i * ld_dst, &r[i], 16);
 }
 
+#if FNN_VBYTES == 64
+#if FNN_BITS == 32
+#define FNN_MIX_LOW(a, b) FNN_PICK(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23)
+#define FNN_MIX_HIGH(a, b) FNN_PICK(a, b, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31)
+#else
+#define FNN_MIX_LOW(a, b) FNN_PICK(a, b, 0, 8, 1, 9, 2, 10, 3, 11)
+#define FNN_MIX_HIGH(a, b) FNN_PICK(a, b, 4, 12, 5, 13, 6, 14, 7, 15)
+#endif
+
+/* A square of a whole vector a side, which reads each cache line once: with row and column written in binary one behind the
+   other, mixing the first half of the rows with the second moves the row's first digit to the column's end. */
+FNN_INLINE void KERNEL(turn_vectors)(real *dst, ptrdiff_t ld_dst, const real *src, ptrdiff_t ld_src,
+                                     const ptrdiff_t *rows) {
+    vec r[KERNEL(lanes)], mixed[KERNEL(lanes)];
+#pragma GCC unroll 16
+    for (int i = 0; i < VL; i++)
+        r[i] = KERNEL(load)(src + (rows ? rows[i] : i) * ld_src);
+#pragma GCC unroll 4
+    for (int digits = VL; digits > 1; digits /= 2) {
+#pragma GCC unroll 8
+        for (int i = 0; i < VL / 2; i++) {
+            mixed[2 * i] = FNN_MIX_LOW(r[i], r[i + VL / 2]);
+            mixed[2 * i + 1] = FNN_MIX_HIGH(r[i], r[i + VL / 2]);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < VL; i++)
+            r[i] = mixed[i];
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < VL; i++)
+        KERNEL(store)(dst + i * ld_dst, r[i]);
+}
+#undef FNN_MIX_LOW
+#undef FNN_MIX_HIGH
+#endif
+
 /* dst (N, M) = src (M, N) transposed, of leading dimensions of their own; rows: which rows of src, NULL for 0, 1, 2 … */
 FNN_INLINE void KERNEL(turn)(real *dst, ptrdiff_t ld_dst, const real *src, ptrdiff_t ld_src, const ptrdiff_t *rows,
                              ptrdiff_t M, ptrdiff_t N) {
+    if (M == 1 && ld_dst == 1 && !rows) { /* a line stays a line */
+        memcpy(dst, src, (size_t)N * sizeof(real));
+        return;
+    }
+    if (N == 1 && ld_src == 1 && !rows) {
+        memcpy(dst, src, (size_t)M * sizeof(real));
+        return;
+    }
     const ptrdiff_t S = KERNEL(square), whole_rows = M - M % S, whole_columns = N - N % S;
     /* 16 rows at a time: each of their cache lines, and of the destination's, is used up before it is lost. */
-    for (ptrdiff_t block = 0; block < whole_rows; block += 16)
-        for (ptrdiff_t j = 0; j < whole_columns; j += S)
+    for (ptrdiff_t block = 0; block < whole_rows; block += 16) {
+        ptrdiff_t j = 0;
+#if FNN_VBYTES == 64
+        for (; j + VL <= N && block + 16 <= M; j += VL)
+            for (ptrdiff_t i = block; i < block + 16; i += VL)
+                KERNEL(turn_vectors)(dst + j * ld_dst + i, ld_dst, src + (rows ? 0 : i * ld_src) + j, ld_src,
+                                     rows ? rows + i : NULL);
+#endif
+        for (; j < whole_columns; j += S)
             for (ptrdiff_t i = block; i < whole_rows && i < block + 16; i += S) {
                 const real *square[KERNEL(square)];
                 for (ptrdiff_t m = 0; m < S; m++)
                     square[m] = src + (rows ? rows[i + m] : i + m) * ld_src + j;
                 KERNEL(turn_square)(dst + j * ld_dst + i, ld_dst, square);
             }
+    }
     for (ptrdiff_t i = 0; i < M; i++)
         for (ptrdiff_t j = i < whole_rows ? whole_columns : 0; j < N; j++)
             dst[j * ld_dst + i] = src[(rows ? rows[i] : i) * ld_src + j];

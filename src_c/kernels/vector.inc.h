@@ -6,7 +6,7 @@
      C(literal)    a constant of type real
 
    Expects FNN_ISA, FNN_VBYTES and FNN_BITS; table.inc.h undefines what this file defines.
-   Generates load, store, their tails and halves, set1, select, clamps, larger, any, absolute, copysign, sum_lanes, polynomial. */
+   Generates load, store, in_register, their tails and halves, set1, select, clamps, larger, any, absolute, copysign, sum_lanes, polynomial. */
 
 #define FNN_PASTE_(name, bits, isa) name##_f##bits##_##isa
 #define FNN_PASTE(name, bits, isa) FNN_PASTE_(name, bits, isa)
@@ -56,6 +56,16 @@ FNN_INLINE vec KERNEL(load)(const real *p) {
 FNN_INLINE void KERNEL(store)(real *p, vec v) { memcpy(p, &v, sizeof v); }
 
 FNN_INLINE vec KERNEL(set1)(real x) { return x - (vec){0}; }
+
+/* v itself, but compilers have it in a register: they would rather load it again for each of two uses. */
+FNN_INLINE vec KERNEL(in_register)(vec v) {
+#if FNN_VBYTES == 64
+    __asm__("" : "+v"(v));
+#elif FNN_VBYTES == 32
+    __asm__("" : "+x"(v));
+#endif
+    return v;
+}
 
 FNN_INLINE ivec KERNEL(lane_numbers)(void) {
     ivec v;

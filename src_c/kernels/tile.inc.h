@@ -1,0 +1,174 @@
+/* The register tile that all products are made of: MR x NV vectors of the result stay in registers while one element of the
+   left operand after the other is broadcast and multiplied with a row of the right one.
+
+   Every element of a result is one chain of multiply-adds over k = 0, 1, 2 …, starting at the bias, whichever tile it falls
+   into: a row's result does not depend on the other rows, and an element's sum not on how the work was divided.
+
+   Generates tile and the tables of tiles by height and width. */
+
+#if FNN_VBYTES == 64 /* 32 registers: 24 sums, 3 of b, broadcasts from memory */
+#define FNN_TILE_ROWS 8
+#define FNN_TILE_VECTORS 3
+#elif FNN_VBYTES == 32 /* 16 registers: 12 sums, 2 of b, 1 broadcast */
+#define FNN_TILE_ROWS 6
+#define FNN_TILE_VECTORS 2
+#else
+#define FNN_TILE_ROWS 4
+#define FNN_TILE_VECTORS 2
+#endif
+
+/* The tiles of one row and of two are as wide as it takes to hide the latency of a multiply-add, and as registers allow: long
+   pieces of rows are read, and written, faster. They serve products of few rows, and sums so short that the time goes into
+   writing. */
+#define FNN_ROW_VECTORS 8
+#define FNN_PAIR_VECTORS (FNN_VBYTES == 64 ? 8 : FNN_VBYTES == 32 ? 5 : 2)
+#define FNN_WIDE_ROWS 3
+#define FNN_WIDE_SUM 8
+
+/* What a tile multiplies; the same for all tiles of a product but for the pointers. */
+typedef struct KERNEL(product) {
+    const real *a, *b, *bias; /* bias (N,), one a column, or NULL */
+    const real *row_bias;     /* (M,), one a row, or NULL */
+    real *c;
+    const ptrdiff_t *rows, *b_rows; /* which rows of a, and of b where it is packed, NULL for 0, 1, 2 … */
+    ptrdiff_t lda, ldb, ldc, K;
+    int accumulate;
+} KERNEL(product);
+
+/* How the last of a tile's vectors is filled. */
+enum { KERNEL(whole), KERNEL(partial), KERNEL(halved) };
+
+/* c[i + m, j + lanes] for m < MR and NV vectors, the last one with only `tail` lanes unless it is whole; b starts at column j.
+   transposed: element (m, k) of the left operand is a[k, i + m] instead of a[i + m, k]. */
+FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t tail, const int MR,
+                             const int NV, const int last, const int transposed) {
+    vec sum[FNN_TILE_ROWS][FNN_ROW_VECTORS];
+    half_vec half_sum[FNN_TILE_ROWS];
+    const int whole = NV - (last != KERNEL(whole)), at_tail = whole * (int)VL;
+    const real *b = p->b;
+    const ptrdiff_t lda = p->lda, ldb = p->ldb, ldc = p->ldc, K = p->K, *rows = p->rows;
+    real *c = p->c + i * ldc + j;
+
+    /* Where the sums start: at c, at a bias, at zero. */
+#pragma GCC unroll 8
+    for (int m = 0; m < MR; m++) {
+        const real *start = p->accumulate ? c + m * ldc : p->bias ? p->bias + j : NULL;
+        const vec same = KERNEL(set1)(!p->accumulate && p->row_bias ? p->row_bias[i + m] : C(0.0));
+#pragma GCC unroll 8
+        for (int v = 0; v < whole; v++)
+            sum[m][v] = start ? KERNEL(load)(start + v * VL) : same;
+        if (last == KERNEL(partial))
+            sum[m][whole] = start ? KERNEL(load_tail)(start + at_tail, tail) : same;
+        if (last == KERNEL(halved))
+            half_sum[m] = start ? KERNEL(load_half)(start + at_tail, tail) : (half_vec){0} + same[0];
+    }
+
+    const real *left[FNN_TILE_ROWS];
+#pragma GCC unroll 8
+    for (int m = 0; m < MR; m++)
+        left[m] = transposed ? p->a + i + m : p->a + (rows ? rows[i + m] : i + m) * lda;
+
+    for (ptrdiff_t k = 0; k < K; k++) {
+        vec right[FNN_ROW_VECTORS];
+        half_vec half_right;
+#pragma GCC unroll 8
+        for (int v = 0; v < whole; v++)
+            right[v] = MR == 2 ? KERNEL(in_register)(KERNEL(load)(b + v * VL)) : KERNEL(load)(b + v * VL);
+        if (last == KERNEL(partial))
+            right[whole] = KERNEL(load_tail)(b + at_tail, tail);
+        if (last == KERNEL(halved))
+            half_right = KERNEL(load_half)(b + at_tail, tail);
+        const ptrdiff_t offset = transposed ? (rows ? rows[k] : k) * lda : k;
+#pragma GCC unroll 8
+        for (int m = 0; m < MR; m++) {
+            const real element = transposed ? left[0][offset + m] : left[m][offset];
+#pragma GCC unroll 8
+            for (int v = 0; v < whole + (last == KERNEL(partial)); v++)
+                sum[m][v] += element * right[v];
+            if (last == KERNEL(halved))
+                half_sum[m] += element * half_right;
+        }
+        b += ldb;
+    }
+
+#pragma GCC unroll 8
+    for (int m = 0; m < MR; m++) {
+        real *cm = c + m * ldc;
+#pragma GCC unroll 8
+        for (int v = 0; v < whole; v++)
+            KERNEL(store)(cm + v * VL, sum[m][v]);
+        if (last == KERNEL(partial))
+            KERNEL(store_tail)(cm + at_tail, sum[m][whole], tail);
+        if (last == KERNEL(halved))
+            KERNEL(store_half)(cm + at_tail, half_sum[m], tail);
+    }
+}
+
+typedef void (*KERNEL(tile_fn))(const KERNEL(product) *, ptrdiff_t, ptrdiff_t, ptrdiff_t);
+
+/* Every tile that the edges of a product can need: all heights and widths, and ways to end. */
+#define FNN_TILE(MR, NV, transposed) \
+    static void KERNEL(tile_##transposed##_##MR##x##NV)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j, \
+                                                        ptrdiff_t tail) { \
+        if (!tail) \
+            KERNEL(tile)(p, i, j, 0, MR, NV, KERNEL(whole), transposed); \
+        else if (FNN_HAS_HALVES && tail <= VL / 2) \
+            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(halved), transposed); \
+        else \
+            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(partial), transposed); \
+    }
+#if FNN_TILE_VECTORS == 3
+#define FNN_TILES_OF(MR) \
+    FNN_TILE(MR, 1, 0) FNN_TILE(MR, 2, 0) FNN_TILE(MR, 3, 0) FNN_TILE(MR, 1, 1) FNN_TILE(MR, 2, 1) FNN_TILE(MR, 3, 1)
+#define FNN_TILE_NAMES(MR, transposed) \
+    {KERNEL(tile_##transposed##_##MR##x1), KERNEL(tile_##transposed##_##MR##x2), KERNEL(tile_##transposed##_##MR##x3)}
+#else
+#define FNN_TILES_OF(MR) FNN_TILE(MR, 1, 0) FNN_TILE(MR, 2, 0) FNN_TILE(MR, 1, 1) FNN_TILE(MR, 2, 1)
+#define FNN_TILE_NAMES(MR, transposed) {KERNEL(tile_##transposed##_##MR##x1), KERNEL(tile_##transposed##_##MR##x2)}
+#endif
+
+FNN_TILES_OF(1)
+FNN_TILES_OF(2)
+FNN_TILES_OF(4)
+#if FNN_TILE_ROWS == 6
+FNN_TILES_OF(6)
+#elif FNN_TILE_ROWS == 8
+FNN_TILES_OF(8)
+#endif
+
+/* The wide ones of one row and two. */
+#define FNN_WIDE_TILES(MR, transposed) \
+    FNN_TILE(MR, 4, transposed) \
+    FNN_TILE(MR, 5, transposed) FNN_TILE(MR, 6, transposed) FNN_TILE(MR, 7, transposed) FNN_TILE(MR, 8, transposed)
+FNN_WIDE_TILES(1, 0)
+FNN_WIDE_TILES(1, 1)
+FNN_WIDE_TILES(2, 0)
+FNN_WIDE_TILES(2, 1)
+#if FNN_TILE_VECTORS == 2
+FNN_TILE(1, 3, 0)
+FNN_TILE(1, 3, 1)
+FNN_TILE(2, 3, 0)
+FNN_TILE(2, 3, 1)
+#endif
+
+#define FNN_WIDE_NAMES(MR, transposed) \
+    {KERNEL(tile_##transposed##_##MR##x1), KERNEL(tile_##transposed##_##MR##x2), KERNEL(tile_##transposed##_##MR##x3), \
+     KERNEL(tile_##transposed##_##MR##x4), KERNEL(tile_##transposed##_##MR##x5), KERNEL(tile_##transposed##_##MR##x6), \
+     KERNEL(tile_##transposed##_##MR##x7), KERNEL(tile_##transposed##_##MR##x8)}
+static const KERNEL(tile_fn) KERNEL(wide_tiles)[2][2][FNN_ROW_VECTORS] = {
+    {FNN_WIDE_NAMES(1, 0), FNN_WIDE_NAMES(2, 0)},
+    {FNN_WIDE_NAMES(1, 1), FNN_WIDE_NAMES(2, 1)},
+};
+static const int KERNEL(tile_heights)[] = {FNN_TILE_ROWS, 4, 2, 1};
+static const KERNEL(tile_fn) KERNEL(tiles)[2][4][FNN_TILE_VECTORS] = {
+#if FNN_TILE_ROWS == 8
+    {FNN_TILE_NAMES(8, 0), FNN_TILE_NAMES(4, 0), FNN_TILE_NAMES(2, 0), FNN_TILE_NAMES(1, 0)},
+    {FNN_TILE_NAMES(8, 1), FNN_TILE_NAMES(4, 1), FNN_TILE_NAMES(2, 1), FNN_TILE_NAMES(1, 1)},
+#elif FNN_TILE_ROWS == 6
+    {FNN_TILE_NAMES(6, 0), FNN_TILE_NAMES(4, 0), FNN_TILE_NAMES(2, 0), FNN_TILE_NAMES(1, 0)},
+    {FNN_TILE_NAMES(6, 1), FNN_TILE_NAMES(4, 1), FNN_TILE_NAMES(2, 1), FNN_TILE_NAMES(1, 1)},
+#else
+    {FNN_TILE_NAMES(4, 0), FNN_TILE_NAMES(4, 0), FNN_TILE_NAMES(2, 0), FNN_TILE_NAMES(1, 0)},
+    {FNN_TILE_NAMES(4, 1), FNN_TILE_NAMES(4, 1), FNN_TILE_NAMES(2, 1), FNN_TILE_NAMES(1, 1)},
+#endif
+};
