@@ -74,6 +74,7 @@ ROW_LIMITS: dict[str, Limits] = {
 # Our time over a copy's, by activation.
 COPIES = {"relu": 1.1, "tanh": 3.5, "sigmoid": 3.5, "softmax": 4, "gelu": 6}
 TWO_LIMITS: Limits = {two_threads.ONE: (">=", 1.7), "JAX": (">=", 1.0), "PyTorch": (">=", 1.0)}
+TWO_STEPS = (*workloads.STEPS["V1"], *workloads.STEPS["V5"], *workloads.STEPS["V8"])
 # Not rivals but measures: less than their time is what counts.
 MEASURES = ("products", COPY, STREAM)
 
@@ -92,8 +93,8 @@ def heats(bar: str) -> Iterator[tuple[Race, Limits]]:
             far = {STREAM: ("<=", 1.15)} if n == max(workloads.ADAMS) else {}  # smaller ones are in the caches
             yield races.adam(n), {"PyTorch": (">=", 1.0), **far}
     elif bar == TWO_THREADS:
-        for workload in (*workloads.STEPS["V1"], *workloads.STEPS["V5"], *workloads.STEPS["V8"]):
-            yield two_threads.race(workload), TWO_LIMITS
+        yield from ((two_threads.scaling(workload), TWO_LIMITS) for workload in TWO_STEPS)
+        yield from ((two_threads.race(workload), TWO_LIMITS) for workload in TWO_STEPS)
     elif bar == "V12":
         yield _many_callers(), {"one caller": (">=", 1.7)}
 
@@ -213,8 +214,8 @@ def _rows(bar: str, rounds: int, fma: float | None) -> Iterator[dict[str, Any]]:
         for race, limits in heats(bar):
             times = _timed(race, bar, rounds)
             yield from _report(bar, race.name, times, limits, _share(race, times, fma))
-            if bar == TWO_THREADS:
-                yield _report_bits(next(w for found in workloads.STEPS.values() for w in found if w.name == race.name))
+            if two_threads.ONE in race.sides:
+                yield _report_bits(next(workload for workload in TWO_STEPS if workload.name == race.name))
             gc.collect()
 
 

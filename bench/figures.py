@@ -26,7 +26,7 @@ OURS = drawings.OURS
 # matrix products of a step alone, by NumPy's BLAS: no rival, but a step that beats them has nothing left to save.
 RIVALS = ("products", "NumPy", "JAX", "JAX scan", "PyTorch", "PyTorch compiled", "scikit-learn", "onnxruntime")
 SHOWN = ("V1", "V2", "V3", "V4", "V5", "V8", "V6", "V7", "V9", "V10")
-BITS = "same bits as on one"
+BITS, ONE, BESIDE = "same bits as on one", "fastnn, one thread", ", beside rivals"
 BEGIN, END = "<!-- speed table: made by bench/figures.py -->", "<!-- end -->"
 # Load above which something else was running on the machine: the script before leaves one behind.
 QUIET = 1.3
@@ -104,20 +104,23 @@ def table(bars: Found) -> str:
 
 
 def two_threads_table(bars: Found) -> str:
-    """Markdown of the bar that compares two threads with one; empty where it was not measured."""
+    """Markdown of the bar that compares two threads with one and with rivals; empty where it was not measured."""
     works: dict[str, dict[str, Found]] = {}
     for row in (row for row in bars["rows"] if row["bar"] == "V11"):
         works.setdefault(row["work"], {})[row["side"]] = row
-    if not works:
+    alone = {work: sides for work, sides in works.items() if not work.endswith(BESIDE)}
+    if not alone:
         return ""
-    rivals = [side for side in next(iter(works.values())) if side not in (OURS, BITS)]
-    head = " | ".join(["on two threads", OURS, *rivals, BITS])
-    lines = ["", f"| {head} |", "| --- | ---: |" + " ---: |" * len(rivals) + " --- |"]
-    for work, sides in works.items():
-        ours = sides[OURS]["seconds"]
-        cells = [_cell(sides[rival]["seconds"] / ours if rival in sides else None) for rival in rivals]
+    rivals = [side for side in works.get(next(iter(alone)) + BESIDE, {}) if side != OURS]
+    head = " | ".join(["on two threads", OURS, ONE, *rivals, BITS])
+    lines = ["", f"| {head} |", "| --- | ---: | ---: |" + " ---: |" * len(rivals) + " --- |"]
+    for work, sides in alone.items():
+        beside = works.get(work + BESIDE, {})
+        ratios = [sides[ONE]["seconds"] / sides[OURS]["seconds"]]
+        ratios += [beside[rival]["seconds"] / beside[OURS]["seconds"] if rival in beside else None for rival in rivals]
         bits = "yes" if sides[BITS]["met"] else "only with `deterministic=True`"
-        lines.append(f"| {work} | {duration(ours)} | {' | '.join(cells)} | {bits} |")
+        cells = " | ".join(map(_cell, ratios))
+        lines.append(f"| {work} | {duration(sides[OURS]['seconds'])} | {cells} | {bits} |")
     return "\n".join(lines)
 
 
