@@ -31,7 +31,7 @@ const int fnn_update_slots[FNN_N_UPDATES] = {
 /* Measured with one thread on Zen 4 against OpenBLAS 0.3.30, whole steps and bench/grid.py. The own kernels do not block for
    the caches beyond the first, which costs them where an operand that is read again and again comes from far away. AVX2's
    tile reads it three times as often for the same work. */
-enum { FNN_CACHED_AVX2 = 512 << 10, FNN_CACHED_AVX512 = 8 << 20 };
+enum { FNN_CACHED_AVX2 = 512 << 10, FNN_CACHED_AVX512 = 16 << 20 };
 enum {
     FNN_BASE_WORK = 16 * 16 * 16,
     FNN_PACKED_ROWS_AVX2 = 64,

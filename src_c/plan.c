@@ -8,9 +8,8 @@ enum {
     CHUNK_ROWS = 1024,
     BLOCK_BYTES = 32 << 10, /* the first-level cache */
     BLOCK_ROWS = 32,
-    MOST_BLOCK_ROWS =
-        128, /* of a network whose weights outgrow the caches, and the bytes of weights that pay for a row */
-    WEIGHT_BYTES = 32 << 10,
+    MOST_BLOCK_ROWS = 256,   /* of a network whose weights outgrow the caches, … */
+    WEIGHT_BYTES = 32 << 10, /* … and bytes of weights that pay for a row */
     STRIPE_BYTES = 16 << 10,
     STRIPE_ROWS = 24, /* whole tiles of 4, 6 and 8 rows */
     ALIGN_BYTES = 64
