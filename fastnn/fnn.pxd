@@ -31,6 +31,7 @@ cdef extern from "fnn.h" nogil:
         double weight_decay
         double l2
         double scale
+        int epsilon_hat
 
     ctypedef struct fnn_targets:
         const void *target

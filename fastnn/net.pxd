@@ -21,6 +21,8 @@ cdef extern from "net.h" nogil:
         int loss
         int logits
         int l2_by_rows
+        int l2_by_weight
+        double loss_scale
         double l2
         double rho
         double beta

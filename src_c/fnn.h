@@ -44,6 +44,7 @@ typedef struct fnn_hyper {
     double l2;    /* g' = scale g + l2 p */
     double scale; /* gradient clipping */
     double adam_lr, adam_epsilon;
+    int epsilon_hat; /* Adam: epsilon stands beside √v itself, outside of the bias correction */
 } fnn_hyper;
 
 /* One batch as a loss or a step sees it. rows picks rows of target, labels and weight, NULL for 0, 1, 2 … */
