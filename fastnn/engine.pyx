@@ -97,6 +97,7 @@ cdef class Engine:
         self.net.l2_by_rows = spec.l2_form == "mean"
         self.net.l2_by_weight = 0
         self.net.loss_scale = 1.0
+        self.net.bound = 0.0
         self.net.rho, self.net.beta = spec.sparsity or (0.5, 0.0)
         self.net.seed = spec.seed
         self.differentiable = True
@@ -135,6 +136,18 @@ cdef class Engine:
     @loss_scale.setter
     def loss_scale(self, double value):
         self.net.loss_scale = value
+
+    @property
+    def bound(self):
+        """The loss of a cross-entropy, not its gradient, takes probabilities within bound and 1 - bound; 0: as they are.
+
+        For targets that are labels, or 0 and 1.
+        """
+        return self.net.bound
+
+    @bound.setter
+    def bound(self, double value):
+        self.net.bound = value if self.net.logits else 0.0
 
     @property
     def l2_by_weight(self):

@@ -39,6 +39,7 @@ cdef extern from "fnn.h" nogil:
         const void *weight
         const Py_ssize_t *rows
         double scale
+        double bound
 
     ctypedef void (*fnn_activation_fn)(void *, const void *, double, Py_ssize_t, Py_ssize_t) noexcept nogil
     ctypedef void (*fnn_slope_fn)(

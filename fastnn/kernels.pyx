@@ -368,6 +368,7 @@ cdef object _loss(
     t.weight = data(weight)
     t.rows = NULL
     t.scale = _mean_scale(weight, B)
+    t.bound = 0
     cdef double value
     cdef void *to = data(d)
     with nogil:

@@ -23,6 +23,7 @@ cdef extern from "net.h" nogil:
         int l2_by_rows
         int l2_by_weight
         double loss_scale
+        double bound
         double l2
         double rho
         double beta

@@ -54,6 +54,8 @@ typedef struct fnn_targets {
     const void *weight;      /* (n,) reals, or NULL */
     const ptrdiff_t *rows;
     double scale; /* 1 / sum of the weights of the batch */
+    double
+        bound; /* of a cross-entropy: the loss, not its gradient, takes probabilities within bound and 1 - bound; 0: as they are */
 } fnn_targets;
 
 /* Blocks of a batch for narrow layers: n of them, of `rows` lanes each, the last of `last`; all whole vectors. */

@@ -163,7 +163,7 @@ double fnn_step(const fnn_net *net, const fnn_machine *machine, void *parameters
                   .linear_output = net->logits,
                   .optimizer = optimizer,
                   .sums = (double *)((char *)workspace + net->sums)};
-    p.targets = (fnn_targets){batch->target, batch->labels, batch->weight, batch->rows, inverse_weight(&p)};
+    p.targets = (fnn_targets){batch->target, batch->labels, batch->weight, batch->rows, inverse_weight(&p), net->bound};
     p.l2 = !net->l2_by_rows ? net->l2 : net->l2_by_weight ? net->l2 * p.targets.scale : net->l2 / (double)batch->n;
     const int clip = optimizer && optimizer->clip > 0;
     if (optimizer) {

@@ -67,6 +67,8 @@ class Net:
         if loss not in ("log_loss", "poisson"):
             self.engine.loss_scale = 1.0 / spec.sizes[-1]
         self.engine.l2_by_weight = True
+        if loss == "log_loss":
+            self.engine.bound = float(np.finfo(spec.dtype).eps)
         views = spec.layer_views(self.engine.parameters)
         self.coefs: tuple[Array, ...] = tuple(W for W, _ in views)
         self.intercepts: tuple[Array, ...] = tuple(b for _, b in views)
