@@ -51,6 +51,8 @@ class ReferenceEngine:
         self.dtype = np.dtype(spec.dtype)
         self.parameters = np.zeros(spec.n_parameters, self.dtype)
         self.gradients = np.zeros(spec.n_parameters, self.dtype)
+        # As of the compiled engine.
+        self.loss_scale, self.l2_by_weight = 1.0, False
         self._layers = spec.layer_views(self.parameters)
         self._layer_gradients = spec.layer_views(self.gradients)
         self._newest_order: tuple[tuple[int, bool, int] | None, Array] = None, np.empty(0, np.intp)
@@ -131,17 +133,19 @@ class ReferenceEngine:
         lr: npt.NDArray[np.float64],
         losses: npt.NDArray[np.float64],
         snapshot: bool,
+        order: npt.NDArray[np.intp] | None = None,
     ) -> int:
         """Do ``len(losses)`` steps from batch number ``batch`` of epoch number ``epoch`` on, over into later epochs.
 
         Writes each step's loss. Returns the number of steps done: fewer where the next step's loss, or the parameters
         at the end of an epoch, are not finite; its loss is written too. With ``snapshot`` the state is saved behind
-        each epoch.
+        each epoch. ``order``, an intp array (n,), takes the place of the shuffle of every epoch of this call.
         """
         n = len(self._batch(X, target, weight))
         n_batches = -(-n // batch_size)
         for k in range(len(losses)):
-            rows = self._order(n, shuffle, epoch)[batch * batch_size : (batch + 1) * batch_size]
+            whole = self._order(n, shuffle, epoch) if order is None else order
+            rows = whole[batch * batch_size : (batch + 1) * batch_size]
             state.hyper[HYPER["lr"]] = lr[k]
             losses[k] = self.train_step(X[rows], target[rows], None if weight is None else weight[rows], state)
             if not math.isfinite(losses[k]):
@@ -173,6 +177,8 @@ class ReferenceEngine:
         hyper: dict[str, Any] = {name: float(state.hyper[HYPER[name]]) for name in facts.hyper}
         if facts.counts:
             hyper["t"] = state.t + 1
+            if state.hyper[HYPER["epsilon_hat"]]:
+                hyper["epsilon"] /= math.sqrt(1 - hyper["beta2"] ** hyper["t"])
         update = getattr(reference, f"{state.kind}_update")
         lr = float(state.hyper[HYPER["lr"]])
         update(self.parameters, self.gradients, *state.slots, lr=lr, scale=scale, **hyper)
@@ -206,10 +212,8 @@ class ReferenceEngine:
         """Data term + L2 + sparsity, and with ``gradient`` the gradient of the sum."""
         if gradient:
             self._require_differentiable()
-        facts = LOSSES[self.spec.loss]
-        layers = self._forward(x, step, logits=facts.link != "identity")
-        loss_function = getattr(reference, self.spec.loss)
-        loss, d = loss_function(layers[-1].y, target, weight, **{facts.gradient: None if gradient else False})
+        layers = self._forward(x, step, logits=LOSSES[self.spec.loss].link != "identity")
+        loss, d = self._loss(layers[-1].y, target, weight, gradient=gradient)
         for number in range(self.spec.n_layers - 1, -1, -1):
             if number < self.spec.n_layers - 1:
                 if gradient:
@@ -218,7 +222,16 @@ class ReferenceEngine:
             if gradient:
                 W, (dW, db) = self._layers[number][0], self._layer_gradients[number]
                 d, _, _ = _backward(d, layers[number], W, dx=None if number else False, dw=dW, db=db)
-        return float(loss) + self._l2(len(x), gradient=gradient)
+        m = float(weight.sum()) if weight is not None and self.l2_by_weight else len(x)
+        return self.loss_scale * float(loss) + self._l2(m, gradient=gradient)
+
+    def _loss(self, y: Array, target: Array, weight: Array | None, *, gradient: bool) -> tuple[float, Array | None]:
+        """The data term, and with ``gradient`` its gradient in what the loss takes."""
+        loss_function = getattr(reference, self.spec.loss)
+        result: tuple[float, Array | None] = loss_function(
+            y, target, weight, **{LOSSES[self.spec.loss].gradient: None if gradient else False}
+        )
+        return result
 
     def _sparsity(self, a: Array, weight: Array | None, d: Array | None) -> float:
         """The sparsity cost of one hidden layer's outputs; its gradient is added to ``d``."""
@@ -228,7 +241,7 @@ class ReferenceEngine:
         cost, _ = reference.kl_sparsity(a, rho, beta, weight, da=False if d is None else d)
         return float(cost)
 
-    def _l2(self, rows: int, *, gradient: bool) -> float:
+    def _l2(self, rows: float, *, gradient: bool) -> float:
         """λ/2·ΣW², λ divided by the rows in the "mean" form; adds its gradient."""
         factor = self.spec.l2 / rows if self.spec.l2_form == "mean" else self.spec.l2
         if factor == 0.0:

@@ -95,6 +95,9 @@ cdef class Engine:
         self.net.logits = LOSSES[spec.loss].link != "identity"
         self.net.l2 = spec.l2
         self.net.l2_by_rows = spec.l2_form == "mean"
+        self.net.l2_by_weight = 0
+        self.net.loss_scale = 1.0
+        self.net.bound = 0.0
         self.net.rho, self.net.beta = spec.sparsity or (0.5, 0.0)
         self.net.seed = spec.seed
         self.differentiable = True
@@ -124,6 +127,36 @@ cdef class Engine:
         free(self.memory)
         free(self.order)
         free(self.order_scratch)
+
+    @property
+    def loss_scale(self):
+        """Factor of the loss, not of the penalties, in the costs that are reported; gradients do not know it."""
+        return self.net.loss_scale
+
+    @loss_scale.setter
+    def loss_scale(self, double value):
+        self.net.loss_scale = value
+
+    @property
+    def bound(self):
+        """The loss of a cross-entropy, not its gradient, takes probabilities within bound and 1 - bound; 0: as they are.
+
+        For targets that are labels, or 0 and 1.
+        """
+        return self.net.bound
+
+    @bound.setter
+    def bound(self, double value):
+        self.net.bound = value if self.net.logits else 0.0
+
+    @property
+    def l2_by_weight(self):
+        """Whether l2_form "mean" divides by the sum of the batch's weights instead of its number of rows."""
+        return bool(self.net.l2_by_weight)
+
+    @l2_by_weight.setter
+    def l2_by_weight(self, bint value):
+        self.net.l2_by_weight = value
 
     # --- Arguments ----------------------------------------------------------------------------------------------------
 
@@ -217,6 +250,7 @@ cdef class Engine:
         self.optimizer.hyper.epsilon = h[3]
         self.optimizer.hyper.weight_decay = h[4]
         self.optimizer.clip = h[5]
+        self.optimizer.hyper.epsilon_hat = h[6] != 0
         return 0
 
     # --- Prediction ---------------------------------------------------------------------------------------------------
@@ -359,17 +393,20 @@ cdef class Engine:
         return cost
 
     def run(self, X, target, weight, state, Py_ssize_t batch_size, bint shuffle, int64_t epoch, Py_ssize_t batch,
-            double[::1] lr, double[::1] losses, bint snapshot):
+            double[::1] lr, double[::1] losses, bint snapshot, order=None):
         """Do ``len(losses)`` steps from batch number ``batch`` of epoch number ``epoch`` on, over into later epochs.
 
         Writes each step's loss. Returns the number of steps done: fewer where the next step's loss, or the parameters
         at the end of an epoch, are not finite; its loss is written too. With ``snapshot`` the state is saved behind
-        each epoch. Signals are looked for about every 50 ms.
+        each epoch. Signals are looked for about every 50 ms. ``order``, an intp array (n,), takes the place of the shuffle
+        of every epoch of this call.
         """
         cdef list keep = []
         cdef fnn_batch all_rows = self._batch(self._inputs(X), target, weight, keep)
         cdef fnn_machine machine = self._machine()
         cdef Py_ssize_t done
+        cdef cnp.ndarray given = None
+        cdef const Py_ssize_t *rows = NULL
         if batch_size < 1:
             raise ValueError(f"batch_size: wanted at least 1, got {batch_size}")
         if lr.shape[0] != losses.shape[0]:
@@ -381,10 +418,17 @@ cdef class Engine:
         try:
             self._load(state)
             self._prepare(min(batch_size, all_rows.n))
+            if order is not None:
+                given = label_array("order", order, all_rows.n, all_rows.n)
+                if given is None:
+                    raise TypeError("order: wanted an intp array, one row number for each row")
+                rows = <const Py_ssize_t *> PyArray_DATA(given)
+                shuffle = False
             if shuffle:
                 self._prepare_order(all_rows.n)
+                rows = self.order
             with nogil:
-                done = self._run(&machine, &all_rows, shuffle, batch_size, epoch, batch, &lr[0], &losses[0],
+                done = self._run(&machine, &all_rows, rows, shuffle, batch_size, epoch, batch, &lr[0], &losses[0],
                                  losses.shape[0], snapshot)
             state.hyper[HYPER["lr"]] = self.optimizer.hyper.lr
         finally:
@@ -392,8 +436,9 @@ cdef class Engine:
         return done
 
     cdef Py_ssize_t _run(
-        self, const fnn_machine *machine, const fnn_batch *all_rows, bint shuffle, Py_ssize_t batch_size,
-        int64_t epoch, Py_ssize_t number, const double *lr, double *losses, Py_ssize_t n_steps, bint snapshot
+        self, const fnn_machine *machine, const fnn_batch *all_rows, const Py_ssize_t *rows, bint shuffle,
+        Py_ssize_t batch_size, int64_t epoch, Py_ssize_t number, const double *lr, double *losses, Py_ssize_t n_steps,
+        bint snapshot
     ) except -1 nogil:
         cdef Py_ssize_t n = all_rows.n, n_batches = (n + batch_size - 1) // batch_size, start, done = 0
         cdef double work = 0, row_work = 3.0 * self.net.n_parameters
@@ -402,7 +447,7 @@ cdef class Engine:
             if shuffle and epoch != self.order_epoch:
                 self._shuffle(epoch)
             start = number * batch_size
-            batch = self._slice(all_rows, self.order if shuffle else NULL, start, min(batch_size, n - start))
+            batch = self._slice(all_rows, rows, start, min(batch_size, n - start))
             self.optimizer.hyper.lr = lr[done]
             losses[done] = self._step(machine, &batch)
             if not isfinite(losses[done]):

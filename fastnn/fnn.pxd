@@ -31,6 +31,7 @@ cdef extern from "fnn.h" nogil:
         double weight_decay
         double l2
         double scale
+        int epsilon_hat
 
     ctypedef struct fnn_targets:
         const void *target
@@ -38,6 +39,7 @@ cdef extern from "fnn.h" nogil:
         const void *weight
         const Py_ssize_t *rows
         double scale
+        double bound
 
     ctypedef void (*fnn_activation_fn)(void *, const void *, double, Py_ssize_t, Py_ssize_t) noexcept nogil
     ctypedef void (*fnn_slope_fn)(

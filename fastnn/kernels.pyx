@@ -360,6 +360,7 @@ cdef object _loss(
     t.weight = data(weight)
     t.rows = NULL
     t.scale = _mean_scale(weight, B)
+    t.bound = 0
     cdef double value
     cdef void *to = data(d)
     with nogil:
@@ -493,6 +494,7 @@ cdef fnn_hyper _hyper(object lr, object l2, object scale) except *:
     h.l2 = _check.number("l2", l2)
     h.scale = _check.number("scale", scale)
     h.beta1 = h.beta2 = h.epsilon = h.weight_decay = 0
+    h.epsilon_hat = 0
     return h
 
 

@@ -21,6 +21,9 @@ cdef extern from "net.h" nogil:
         int loss
         int logits
         int l2_by_rows
+        int l2_by_weight
+        double loss_scale
+        double bound
         double l2
         double rho
         double beta

@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from fastnn._network import Network
 
 # Where each hyperparameter of an update stands in OptimizerState.hyper; an engine reads it by position.
-HYPER = {"lr": 0, "momentum": 1, "beta": 1, "beta1": 1, "beta2": 2, "epsilon": 3, "weight_decay": 4, "clip": 5}
+HYPER = {
+    "lr": 0,
+    "momentum": 1,
+    "beta": 1,
+    "beta1": 1,
+    "beta2": 2,
+    "epsilon": 3,
+    "weight_decay": 4,
+    "clip": 5,
+    "epsilon_hat": 6,
+}
 
 
 class OptimizerState:
@@ -28,8 +38,9 @@ class OptimizerState:
     ----------
     kind : str
         Name of the update without "_update".
-    hyper : ndarray of float64, shape (6,)
-        lr, beta1 (or the one decay), beta2, epsilon, weight decay, clip norm (0: no clipping).
+    hyper : ndarray of float64, shape (7,)
+        lr, beta1 (or the one decay), beta2, epsilon, weight decay, clip norm (0: no clipping), epsilon_hat (not 0: Adam
+        adds epsilon to √v itself, before the bias correction, the "epsilon hat" of the paper's section 2).
     slots : ndarray, shape (n_slots, n_parameters)
         The running means, zeros at the start.
     counter : ndarray of int64, shape (1,)
@@ -150,7 +161,7 @@ class Optimizer:
                 state.reset()
 
     def _hyper_vector(self) -> npt.NDArray[np.float64]:
-        vector = np.zeros(6)
+        vector = np.zeros(len(set(HYPER.values())))
         vector[HYPER["lr"]] = learning_rates(self._lr, 0, 1)[0]
         vector[HYPER["clip"]] = self.clip_norm or 0.0
         for name, value in self._hyper.items():

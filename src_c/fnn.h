@@ -44,6 +44,7 @@ typedef struct fnn_hyper {
     double l2;    /* g' = scale g + l2 p */
     double scale; /* gradient clipping */
     double adam_lr, adam_epsilon;
+    int epsilon_hat; /* Adam: epsilon stands beside √v itself, outside of the bias correction */
 } fnn_hyper;
 
 /* One batch as a loss or a step sees it. rows picks rows of target, labels and weight, NULL for 0, 1, 2 … */
@@ -53,6 +54,8 @@ typedef struct fnn_targets {
     const void *weight;      /* (n,) reals, or NULL */
     const ptrdiff_t *rows;
     double scale; /* 1 / sum of the weights of the batch */
+    double
+        bound; /* of a cross-entropy: the loss, not its gradient, takes probabilities within bound and 1 - bound; 0: as they are */
 } fnn_targets;
 
 /* Blocks of a batch for narrow layers: n of them, of `rows` lanes each, the last of `last`; all whole vectors. */

@@ -98,7 +98,7 @@ void fnn_hyper_fold(fnn_hyper *h, int64_t t) {
     /* With m / (1 - b1^t) and v / (1 - b2^t) put in, lr m' / (sqrt(v') + eps) is adam_lr m / (sqrt(v) + adam_epsilon). */
     const double root = sqrt(1.0 - pow(h->beta2, (double)t));
     h->adam_lr = h->lr * root / (1.0 - pow(h->beta1, (double)t));
-    h->adam_epsilon = h->epsilon * root;
+    h->adam_epsilon = h->epsilon_hat ? h->epsilon : h->epsilon * root;
 }
 
 double fnn_kl_row(int dtype, void *row, ptrdiff_t n, double scale, double rho, double beta) {

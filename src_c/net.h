@@ -20,8 +20,11 @@ typedef struct fnn_layer {
 
 typedef struct fnn_net {
     int dtype, n_layers, loss;
-    int logits;     /* the loss takes the last pre-activation: the output's activation is part of the loss */
-    int l2_by_rows; /* l2 / (2 m) ΣW^2 instead of l2 / 2 ΣW^2 */
+    int logits;        /* the loss takes the last pre-activation: the output's activation is part of the loss */
+    int l2_by_rows;    /* l2 / (2 m) ΣW^2 instead of l2 / 2 ΣW^2 */
+    int l2_by_weight;  /* m is the sum of the weights, not the rows */
+    double loss_scale; /* the cost that is reported: loss_scale times the loss, plus the penalties */
+    double bound;      /* fnn_targets */
     double l2, rho, beta;
     uint64_t seed;
     fnn_layer *layers;

@@ -163,8 +163,8 @@ double fnn_step(const fnn_net *net, const fnn_machine *machine, void *parameters
                   .linear_output = net->logits,
                   .optimizer = optimizer,
                   .sums = (double *)((char *)workspace + net->sums)};
-    p.targets = (fnn_targets){batch->target, batch->labels, batch->weight, batch->rows, inverse_weight(&p)};
-    p.l2 = net->l2_by_rows ? net->l2 / (double)batch->n : net->l2;
+    p.targets = (fnn_targets){batch->target, batch->labels, batch->weight, batch->rows, inverse_weight(&p), net->bound};
+    p.l2 = !net->l2_by_rows ? net->l2 : net->l2_by_weight ? net->l2 * p.targets.scale : net->l2 / (double)batch->n;
     const int clip = optimizer && optimizer->clip > 0;
     if (optimizer) {
         p.for_weights = p.for_biases = optimizer->hyper;
@@ -201,6 +201,7 @@ double fnn_step(const fnn_net *net, const fnn_machine *machine, void *parameters
             parameters_in_parallel(&p);
         }
     }
+    cost *= net->loss_scale;
     if (net->l2 > 0) {
         double squares = 0;
         if (p.backward)

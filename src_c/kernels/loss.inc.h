@@ -8,6 +8,13 @@ FNN_INLINE double KERNEL(row_weight)(const fnn_targets *t, ptrdiff_t row) {
     return t->weight ? t->scale * (double)((const real *)t->weight)[row] : t->scale;
 }
 
+/* Cross-entropies of single outcomes with their probabilities kept within t->bound and 1 - t->bound. */
+FNN_INLINE vec KERNEL(bounded)(vec loss, const fnn_targets *t) {
+    if (t->bound > 0) /* -log(1 - bound) is bound for one that small */
+        loss = KERNEL(at_most)(KERNEL(at_least)(loss, (real)t->bound), (real)-log(t->bound));
+    return loss;
+}
+
 /* The sum of row_exponentials alone, for a loss without gradient. */
 FNN_INLINE real KERNEL(row_exponential_sum)(const real *z, real top, ptrdiff_t O) {
     real sum = 0, block[64];
@@ -40,7 +47,10 @@ static double KERNEL(long_cross_entropy)(void *dz_, const void *z_, const fnn_ta
         const real sum = dz ? KERNEL(row_exponentials)(dz, z, top, O, 0) : KERNEL(row_exponential_sum)(z, top, O);
         /* Σ e^(z - top): exactly 1 where the top outweighs all the others. */
         const real relative = sum / KERNEL(shifted_exp)(KERNEL(set1)(top), KERNEL(set1)(top))[0];
-        total += w * (mass * log((double)relative) - expected);
+        double loss = mass * log((double)relative) - expected;
+        if (t->bound > 0)
+            loss = fmax(t->bound, fmin(-log(t->bound), loss));
+        total += w * loss;
         if (!dz)
             continue;
         KERNEL(divide_row)(dz, sum, O);
@@ -105,7 +115,7 @@ static double KERNEL(short_cross_entropy)(real *dz, const real *z, const fnn_tar
             const vec top = KERNEL(load)(tops + r), sum = KERNEL(load)(sums + r), w = KERNEL(load)(weights + r);
             const vec share = t->labels ? KERNEL(set1)(C(1.0)) : KERNEL(load)(mass + r);
             const vec of_top = plain ? KERNEL(plain_exp)(top) : KERNEL(shifted_exp)(top, top);
-            const vec l = w * (share * KERNEL(log)(sum / of_top) - KERNEL(load)(expected + r));
+            const vec l = w * KERNEL(bounded)(share * KERNEL(log)(sum / of_top) - KERNEL(load)(expected + r), t);
             total += (double)KERNEL(sum_lanes)(n - r < VL ? (vec)((ivec)l & KERNEL(first_lanes)(n - r)) : l);
             if (!dz)
                 continue;
@@ -150,8 +160,9 @@ FNN_INLINE double KERNEL(elementwise_loss)(real *dz, const real *z, const fnn_ta
         vec sum = KERNEL(set1)(C(0.0));
         for (ptrdiff_t j = 0; j < O; j += VL) {
             const ptrdiff_t left = O - j;
-            const vec l =
-                loss(KERNEL(load_part)(z + i * O + j, left), KERNEL(load_part)(targets + row * O + j, left), &slope);
+            const vec l = KERNEL(bounded)(
+                loss(KERNEL(load_part)(z + i * O + j, left), KERNEL(load_part)(targets + row * O + j, left), &slope),
+                t);
             sum += left < VL ? (vec)((ivec)l & KERNEL(first_lanes)(left)) : l;
             if (dz)
                 KERNEL(store_part)(dz + i * O + j, slope * (real)w, left);
@@ -170,7 +181,8 @@ FNN_INLINE double KERNEL(elementwise_loss)(real *dz, const real *z, const fnn_ta
         for (ptrdiff_t j = 0; j < n; j += VL) {
             const vec w = KERNEL(load_part)(weight + j, n - j);
             const vec l =
-                loss(KERNEL(load_part)(z + start + j, n - j), KERNEL(load_part)(target + j, n - j), &slope) * w;
+                w * KERNEL(bounded)(
+                        loss(KERNEL(load_part)(z + start + j, n - j), KERNEL(load_part)(target + j, n - j), &slope), t);
             sum += n - j < VL ? (vec)((ivec)l & KERNEL(first_lanes)(n - j)) : l;
             if (dz)
                 KERNEL(store_part)(dz + start + j, slope * w, n - j);

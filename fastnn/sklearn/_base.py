@@ -1,0 +1,241 @@
+"""What the classifier and the regressor share: fit, prediction, and the engine behind the fitted attributes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+from sklearn import get_config
+from sklearn.base import _fit_context
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from fastnn._arrays import Array
+from fastnn.config import threads
+from fastnn.sklearn._compat import validate_X
+from fastnn.sklearn._convert import Convertible
+from fastnn.sklearn._net import HIDDEN, Net, hidden_activations, network_key
+from fastnn.sklearn._training import NOT_FINITE, STOCHASTIC, dense, fit_lbfgs, fit_stochastic
+
+_ROWS = 1024  # of a sparse X that are made dense at a time
+
+
+class FastMLP(Convertible):
+    """Goes in front of scikit-learn's class: its surface, other arithmetic."""
+
+    # Of the parameters that scikit-learn does not have; the rest comes from its class.
+    _own_constraints: dict[str, Any] = {
+        "activation": [StrOptions(set(HIDDEN)), list, tuple],
+        "solver": [StrOptions({"lbfgs", *STOCHASTIC})],
+        "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "callbacks": [list, tuple, None],
+        "progress": ["boolean"],
+        "n_jobs": [Integral, None],
+    }
+
+    # --- Fit ----------------------------------------------------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Any:
+        """Fit the model to X and y.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels, or numbers for the regressor.
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        self
+        """
+        return self._fit(X, y, sample_weight=sample_weight, incremental=False)
+
+    def _fit(self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
+        hidden = self.hidden_layer_sizes if hasattr(self.hidden_layer_sizes, "__iter__") else [self.hidden_layer_sizes]
+        hidden = [int(size) for size in hidden]
+        if any(size <= 0 for size in hidden):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        hidden_activations(self.activation, len(hidden))
+        first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        X, y = self._validate_input(X, y, incremental, reset=first)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        y = y.reshape(-1, 1) if y.ndim == 1 else y
+        self.n_outputs_ = y.shape[1]
+        self._random_state = check_random_state(self.random_state)
+        if first:
+            self._begin([X.shape[1], *hidden, self.n_outputs_], X.dtype)
+        net = self._training_net(first)
+        dtype = net.engine.parameters.dtype
+        weight = self._row_weights(y, sample_weight, incremental)
+        weight = None if weight is None else np.require(weight, dtype, "C")
+        target = self._target(y, dtype)
+        with self._threads():
+            if self.solver == "lbfgs":
+                fit_lbfgs(self, net, X, target, weight)
+            else:
+                fit_stochastic(self, net, X, y, target, weight, incremental)
+        if not np.isfinite(net.engine.parameters).all():
+            raise ValueError(NOT_FINITE)
+        return self
+
+    def _begin(self: Any, sizes: list[int], dtype: np.dtype[Any]) -> None:
+        """All fitted attributes, and initial weights from scikit-learn's draws."""
+        self.n_iter_ = self.t_ = 0
+        self.n_layers_ = len(sizes)
+        self.out_activation_ = self._output_activation()
+        self.coefs_, self.intercepts_ = [], []
+        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+            bound = np.sqrt((2.0 if self.activation == "logistic" else 6.0) / (n_in + n_out))
+            W = self._random_state.uniform(-bound, bound, (n_in, n_out))
+            self.coefs_.append(W.astype(dtype, copy=False))
+            b = self._random_state.uniform(-bound, bound, n_out)
+            self.intercepts_.append(b.astype(dtype, copy=False))
+        if np.any(self.dropout):
+            self._dropout_seed = int(self._random_state.randint(2**31 - 1))
+        self._best_parameters = None
+        if self.solver in STOCHASTIC:
+            self.loss_curve_, self._no_improvement_count = [], 0
+            self.best_loss_ = None if self.early_stopping else np.inf
+            self.best_validation_score_ = -np.inf if self.early_stopping else None
+            self.validation_scores_ = [] if self.early_stopping else None
+            self.validation_loss_curve_ = [] if self.early_stopping else None
+
+    def _training_net(self: Any, first: bool) -> Net:
+        """The engine to train with; afterwards `coefs_` and `intercepts_` are views of its parameters."""
+        key, net = network_key(self, self.coefs_, training=True), self.__dict__.get("_net")
+        if first or net is None or net.key != key or not net.holds(self.coefs_, self.intercepts_):
+            # Other memory than before: whoever kept the arrays of an earlier fit finds them as they were.
+            self._adopt(Net(key, self.activation))
+        return self._net
+
+    def _adopt(self: Any, net: Net) -> None:
+        net.copy_in(self.coefs_, self.intercepts_)
+        self._net, self.coefs_, self.intercepts_ = net, list(net.coefs), list(net.intercepts)
+
+    @contextlib.contextmanager
+    def _threads(self: Any) -> Iterator[None]:
+        if self.n_jobs is None:
+            yield
+            return
+        count = int(self.n_jobs)
+        with threads(count if count > 0 else max(1, (os.cpu_count() or 1) + 1 + count)):
+            yield
+
+    def _check_solver(self: Any) -> bool:
+        if self.solver not in STOCHASTIC:
+            raise AttributeError(
+                f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
+            )
+        return True
+
+    # --- Prediction ---------------------------------------------------------------------------------------------------
+
+    def _engine(self: Any) -> Any:
+        """The engine that holds `coefs_` and `intercepts_` as they are now, whoever wrote them."""
+        net = self.__dict__.get("_net")
+        if net is not None and net.activation is self.activation and net.holds(self.coefs_, self.intercepts_):
+            return net.engine
+        # Arrays of somebody else, which may change behind our back: copied at every call, into memory of their own.
+        key = network_key(self, self.coefs_, training=False)
+        other = self.__dict__.get("_other_net")
+        if other is None or other.key != key:
+            other = self._other_net = Net(key, self.activation)
+        other.copy_in(self.coefs_, self.intercepts_)
+        return other.engine
+
+    def _forward_pass_fast(self: Any, X: Any, check_input: bool = True) -> Array:
+        """The outputs for X (n, n_features)."""
+        try:
+            engine = self._engine()
+        except AttributeError:
+            check_is_fitted(self)
+            raise
+        if not check_input and self.n_jobs is None and type(X) is np.ndarray:
+            try:
+                return engine.predict(X)
+            except (TypeError, ValueError):
+                pass  # another dtype or layout
+        dtype = engine.parameters.dtype
+        wide = dtype
+        if check_input:
+            X = self._checked(X, dtype)
+            wide = np.result_type(dtype, X.dtype)
+        with self._threads() if self.n_jobs is not None else contextlib.nullcontext():
+            if not scipy.sparse.issparse(X):
+                out = engine.predict(dense(X, dtype))
+            else:
+                parts = [engine.predict(dense(X[i : i + _ROWS], dtype)) for i in range(0, X.shape[0], _ROWS)]
+                out = np.concatenate(parts)
+        return out if out.dtype == wide else out.astype(wide)
+
+    def _checked(self: Any, X: Any, dtype: np.dtype[Any]) -> Any:
+        """X as scikit-learn's validation leaves it; in short for an array that it would pass on."""
+        if (
+            type(X) is np.ndarray
+            and X.dtype == dtype
+            and X.ndim == 2
+            and len(X) > 0
+            and X.shape[1] == self.n_features_in_
+            and not hasattr(self, "feature_names_in_")
+            # A sum is finite where all are, but for overflows, which the long way then tells apart.
+            and (get_config()["assume_finite"] or np.isfinite(X.sum()))
+        ):
+            return X
+        return validate_X(self, X)
+
+    def input_gradient(self: Any, X: Any, output: int | None = None) -> Array:
+        """The gradient of one output, for classifiers a probability, in each row of X.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+        output : int, optional
+            Which output; by default the largest of each row.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_features)
+
+        Examples
+        --------
+        >>> from fastnn.sklearn import MLPRegressor
+        >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
+        >>> net = MLPRegressor([], solver="lbfgs", alpha=0.0).fit(X, 3 * X.ravel() + 1)
+        >>> net.input_gradient([[0.5]]).round(2)
+        array([[3.]])
+        """
+        check_is_fitted(self)
+        engine = self._engine()
+        x = dense(self._checked(X, engine.parameters.dtype), engine.parameters.dtype)
+        choice = engine.predict(x).argmax(axis=1) if output is None else output
+        dy = np.zeros((len(x), self.n_outputs_), x.dtype)
+        dy[np.arange(len(x)), choice] = 1
+        return engine.input_gradient(x, dy)
+
+    # --- Copies -------------------------------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())  # type: ignore[arg-type]
+        for name in ("_net", "_other_net"):  # made again from coefs_ and intercepts_
+            state.pop(name, None)
+        return state
+
+    def __setstate__(self: Any, state: dict[str, Any]) -> None:
+        super().__setstate__(state)  # type: ignore[misc]
+        self._restore()
+
+    def _restore(self: Any) -> None:
+        """An engine for the coefficients that are there."""
+        if hasattr(self, "coefs_"):
+            self._adopt(Net(network_key(self, self.coefs_, training=False), self.activation))
