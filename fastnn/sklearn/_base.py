@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import scipy.sparse
@@ -30,7 +31,7 @@ class FastMLP(Convertible):
     """Goes in front of scikit-learn's class: its surface, other arithmetic."""
 
     # Of the parameters that scikit-learn does not have; the rest comes from its class.
-    _own_constraints: dict[str, Any] = {
+    _own_constraints: ClassVar[dict[str, Any]] = {
         "activation": [StrOptions(set(HIDDEN)), list, tuple],
         "solver": [StrOptions({"lbfgs", *STOCHASTIC})],
         "dropout": [Interval(Real, 0, 1, closed="left"), list, tuple],
@@ -95,7 +96,7 @@ class FastMLP(Convertible):
         self.n_layers_ = len(sizes)
         self.out_activation_ = self._output_activation()
         self.coefs_, self.intercepts_ = [], []
-        for n_in, n_out in zip(sizes[:-1], sizes[1:], strict=True):
+        for n_in, n_out in pairwise(sizes):
             bound = np.sqrt((2.0 if self.activation == "logistic" else 6.0) / (n_in + n_out))
             W = self._random_state.uniform(-bound, bound, (n_in, n_out))
             self.coefs_.append(W.astype(dtype, copy=False))
@@ -156,16 +157,20 @@ class FastMLP(Convertible):
 
     def _forward_pass_fast(self: Any, X: Any, check_input: bool = True) -> Array:
         """The outputs for X (n, n_features)."""
+        if not check_input and self.n_jobs is None:
+            # In a straight line: for one row each further call would show.
+            try:
+                net = self._net
+                coefs, intercepts = self.coefs_, self.intercepts_
+                if net.activation is self.activation and net.holds(coefs, intercepts):
+                    return net.engine.predict(X)
+            except (AttributeError, TypeError, ValueError):
+                pass  # not fitted, or X of another dtype or layout
         try:
             engine = self._engine()
         except AttributeError:
             check_is_fitted(self)
             raise
-        if not check_input and self.n_jobs is None and type(X) is np.ndarray:
-            try:
-                return engine.predict(X)
-            except (TypeError, ValueError):
-                pass  # another dtype or layout
         dtype = engine.parameters.dtype
         wide = dtype
         if check_input:

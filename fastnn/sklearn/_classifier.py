@@ -21,21 +21,22 @@ from fastnn.sklearn._base import FastMLP
 class MLPClassifier(FastMLP, neural_network.MLPClassifier):  # type: ignore[misc]
     """Multilayer perceptron classifier: `sklearn.neural_network.MLPClassifier`, faster.
 
-    The same parameters, attributes, random numbers and, up to rounding, results; the parameters from ``dropout`` on are new
-    and do nothing by default.
+    The same parameters, attributes, random numbers and, up to rounding, results; the parameters from ``dropout`` on are
+    new and do nothing by default.
 
     Parameters
     ----------
-    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, \
-shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, \
-beta_1, beta_2, epsilon, n_iter_no_change, max_fun
-        As of `sklearn.neural_network.MLPClassifier`, whose defaults they have. Further values: ``activation`` also "leaky_relu",
-        "elu", "softplus", "gelu", "silu", or a list with a name, or (name, alpha), for each hidden layer; ``solver`` also
-        "adamw".
+    hidden_layer_sizes, activation, solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, \
+max_iter, shuffle, random_state, tol, verbose, warm_start, momentum, nesterovs_momentum, early_stopping, \
+validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun
+        As of `sklearn.neural_network.MLPClassifier`, whose defaults they have. Further values: ``activation`` also
+        "leaky_relu", "elu", "softplus", "gelu", "silu", or a list with a name, or (name, alpha), for each hidden layer;
+        ``solver`` also "adamw".
     class_weight : dict or "balanced", optional
         Multiplies the weight of each row by that of its class.
     dropout : float or list of float, default=0.0
-        The probability to drop a hidden output while training, one for all hidden layers or one for each. Not for "lbfgs".
+        The probability to drop a hidden output while training, one for all hidden layers or one for each. Not for
+        "lbfgs".
     weight_decay : float, default=0.01
         Of solver "adamw", for every parameter; beside ``alpha``.
     clip_norm : float, optional
@@ -49,10 +50,10 @@ beta_1, beta_2, epsilon, n_iter_no_change, max_fun
 
     Attributes
     ----------
-    coefs_, intercepts_, loss_, loss_curve_, best_loss_, validation_scores_, best_validation_score_, n_iter_, t_, n_layers_, \
-n_outputs_, out_activation_, n_features_in_, feature_names_in_, classes_
-        As of scikit-learn. After a fit ``coefs_`` and ``intercepts_`` are views of one vector; predictions follow when they
-        are written to or replaced.
+    coefs_, intercepts_, loss_, loss_curve_, best_loss_, validation_scores_, best_validation_score_, n_iter_, t_, \
+n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_, classes_
+        As of scikit-learn. After a fit ``coefs_`` and ``intercepts_`` are views of one vector; predictions follow when
+        they are written to or replaced.
     validation_loss_curve_ : list of float, or None
         With ``early_stopping``, the loss of the validation rows after each epoch, without the penalty.
 
@@ -167,14 +168,14 @@ n_outputs_, out_activation_, n_features_in_, feature_names_in_, classes_
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
         check_input : bool, default=True
-            False leaves out every check of X, which for few rows takes most of the time: X has to be a C-contiguous array
-            of the coefficients' dtype and of the right shape, without NaN or infinity.
+            False leaves out every check of X, which for few rows takes most of the time: X has to be a C-contiguous
+            array of the coefficients' dtype and of the right shape, without NaN or infinity.
 
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        return self._predict(X, check_input)
+        return self._labels(self._forward_pass_fast(X, check_input))
 
     def _predict(self, X: Any, check_input: bool = True) -> Array:
         return self._labels(self._forward_pass_fast(X, check_input))
@@ -227,8 +228,8 @@ n_outputs_, out_activation_, n_features_in_, feature_names_in_, classes_
             return weight
         if incremental and self.class_weight == "balanced":
             raise ValueError(
-                "class_weight='balanced' is not supported for partial_fit, which does not see all of y: give a dict, or "
-                "the weights of sklearn.utils.class_weight.compute_class_weight"
+                "class_weight='balanced' is not supported for partial_fit, which does not see all of y: give a dict, "
+                "such as sklearn.utils.class_weight.compute_class_weight makes"
             )
         labels = self._label_binarizer.inverse_transform(y.astype(int))
         found = compute_sample_weight(self.class_weight, labels)

@@ -1,10 +1,10 @@
 """What is used of scikit-learn beside its public names, in one place, and checked when it is imported.
 
 The estimators here are subclasses of scikit-learn's own: validation of parameters and input, label encoding, tags,
-``isinstance`` and whatever a new version adds to the surface come with that. The price is three private methods of theirs
-that are called (`_validate_input`, `_check_solver` and the label binariser that the former makes), and two that are
-replaced (`_fit`, `_forward_pass_fast`); they have been the same since scikit-learn 1.5. A version that drops one of them
-fails at import with a message that says so, not in the middle of a fit.
+``isinstance`` and whatever a new version adds to the surface come with that. The price is three private methods of
+theirs that are called (`_validate_input`, `_check_solver` and the label binariser that the former makes), and two that
+are replaced (`_fit`, `_forward_pass_fast`); they have been the same since scikit-learn 1.5. A version that drops one of
+them fails at import with a message that says so, not in the middle of a fit.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import is_
 from typing import Any
 
 import numpy as np
@@ -75,15 +76,11 @@ class Net:
 
     def holds(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> bool:
         """Whether these lists are made of this engine's own arrays."""
-        if len(coefs) != len(self.coefs) or len(intercepts) != len(self.coefs):
-            return False
-        for mine, other in zip(self.coefs, coefs, strict=True):
-            if mine is not other:
-                return False
-        for mine, other in zip(self.intercepts, intercepts, strict=True):
-            if mine is not other:
-                return False
-        return True
+        return (
+            len(coefs) == len(self.coefs) == len(intercepts)
+            and all(map(is_, self.coefs, coefs))
+            and all(map(is_, self.intercepts, intercepts))
+        )
 
     def copy_in(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> None:
         """Take over the values of other arrays."""

@@ -49,7 +49,7 @@ static double KERNEL(long_cross_entropy)(void *dz_, const void *z_, const fnn_ta
         const real relative = sum / KERNEL(shifted_exp)(KERNEL(set1)(top), KERNEL(set1)(top))[0];
         double loss = mass * log((double)relative) - expected;
         if (t->bound > 0)
-            loss = fmax(t->bound, fmin(-log(t->bound), loss));
+            loss = loss > -log(t->bound) ? -log(t->bound) : loss < t->bound ? t->bound : loss; /* NaN stays */
         total += w * loss;
         if (!dz)
             continue;
