@@ -217,7 +217,7 @@ class FastMLP(Convertible):
         --------
         >>> from fastnn.sklearn import MLPRegressor
         >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
-        >>> net = MLPRegressor([], solver="lbfgs", alpha=0.0).fit(X, 3 * X.ravel() + 1)
+        >>> net = MLPRegressor(hidden_layer_sizes=[], solver="lbfgs", alpha=0.0).fit(X, 3 * X.ravel() + 1)
         >>> net.input_gradient([[0.5]]).round(2)
         array([[3.]])
         """
