@@ -225,10 +225,10 @@ class ReferenceEngine:
         m = float(weight.sum()) if weight is not None and self.l2_by_weight else len(x)
         return self.loss_scale * float(loss) + self._l2(m, gradient=gradient)
 
-    def _loss(self, y: Array, target: Array, weight: Array | None, *, gradient: bool) -> tuple[float, Array | None]:
+    def _loss(self, y: Array, target: Array, weight: Array | None, *, gradient: bool) -> tuple[float, Any]:
         """The data term, and with ``gradient`` its gradient in what the loss takes."""
         loss_function = getattr(reference, self.spec.loss)
-        result: tuple[float, Array | None] = loss_function(
+        result: tuple[float, Any] = loss_function(
             y, target, weight, **{LOSSES[self.spec.loss].gradient: None if gradient else False}
         )
         return result

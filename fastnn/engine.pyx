@@ -139,7 +139,7 @@ cdef class Engine:
 
     @property
     def bound(self):
-        """The loss of a cross-entropy, not its gradient, takes probabilities within bound and 1 - bound; 0: as they are.
+        """A cross-entropy, not its gradient, takes probabilities within bound and 1 - bound; 0: as they are.
 
         For targets that are labels, or 0 and 1.
         """
@@ -398,8 +398,8 @@ cdef class Engine:
 
         Writes each step's loss. Returns the number of steps done: fewer where the next step's loss, or the parameters
         at the end of an epoch, are not finite; its loss is written too. With ``snapshot`` the state is saved behind
-        each epoch. Signals are looked for about every 50 ms. ``order``, an intp array (n,), takes the place of the shuffle
-        of every epoch of this call.
+        each epoch. Signals are looked for about every 50 ms. ``order``, an intp array (n,), takes the place of the
+        shuffle of every epoch of this call.
         """
         cdef list keep = []
         cdef fnn_batch all_rows = self._batch(self._inputs(X), target, weight, keep)

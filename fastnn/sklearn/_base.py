@@ -106,11 +106,12 @@ class FastMLP(Convertible):
             self._dropout_seed = int(self._random_state.randint(2**31 - 1))
         self._best_parameters = None
         if self.solver in STOCHASTIC:
-            self.loss_curve_, self._no_improvement_count = [], 0
+            self.loss_curve_: list[float] = []
+            self._no_improvement_count = 0
             self.best_loss_ = None if self.early_stopping else np.inf
             self.best_validation_score_ = -np.inf if self.early_stopping else None
-            self.validation_scores_ = [] if self.early_stopping else None
-            self.validation_loss_curve_ = [] if self.early_stopping else None
+            for name in ("validation_scores_", "validation_loss_curve_"):
+                setattr(self, name, [] if self.early_stopping else None)
 
     def _training_net(self: Any, first: bool) -> Net:
         """The engine to train with; afterwards `coefs_` and `intercepts_` are views of its parameters."""
@@ -216,7 +217,7 @@ class FastMLP(Convertible):
         --------
         >>> from fastnn.sklearn import MLPRegressor
         >>> X = np.linspace(-1, 1, 50).reshape(-1, 1)
-        >>> net = MLPRegressor([], solver="lbfgs", alpha=0.0).fit(X, 3 * X.ravel() + 1)
+        >>> net = MLPRegressor(hidden_layer_sizes=[], solver="lbfgs", alpha=0.0).fit(X, 3 * X.ravel() + 1)
         >>> net.input_gradient([[0.5]]).round(2)
         array([[3.]])
         """
@@ -230,8 +231,9 @@ class FastMLP(Convertible):
 
     # --- Copies -------------------------------------------------------------------------------------------------------
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())  # type: ignore[arg-type]
+    def __getstate__(self: Any) -> dict[str, Any]:
+        inherited: Any = super().__getstate__()
+        state: dict[str, Any] = dict(inherited)
         for name in ("_net", "_other_net"):  # made again from coefs_ and intercepts_
             state.pop(name, None)
         return state

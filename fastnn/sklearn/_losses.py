@@ -59,7 +59,7 @@ class LossEngine(ReferenceEngine):
         """The vector–Jacobian product, through the link."""
         return super().input_gradient(X, dY * self.predict(X) if self.log_link else dY, out)
 
-    def _loss(self, y: Array, target: Array, weight: Array | None, *, gradient: bool) -> tuple[float, Array | None]:
+    def _loss(self, y: Array, target: Array, weight: Array | None, *, gradient: bool) -> tuple[float, Any]:
         share: Any = np.full(len(y), 1.0 / len(y)) if weight is None else weight / (weight.sum() or 1.0)
         loss, slope = self.rule(y, target, self.parameter)
         total = float(share @ loss.sum(axis=1, dtype=np.float64))

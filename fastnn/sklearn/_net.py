@@ -63,14 +63,15 @@ class Net:
     def __init__(self, key: tuple[Any, ...], activation: Any) -> None:
         spec, loss, parameter = key
         self.key, self.activation = key, activation
-        self.engine: Any = LossEngine(spec, loss, parameter) if loss in RULES else Engine(spec)
+        engine: Any = LossEngine(spec, loss, parameter) if loss in RULES else Engine(spec)
+        self.engine: Any = engine
         # scikit-learn reports squared errors as a mean over the outputs, but descends along the gradient of their sum.
         if loss not in ("log_loss", "poisson"):
-            self.engine.loss_scale = 1.0 / spec.sizes[-1]
-        self.engine.l2_by_weight = True
+            engine.loss_scale = 1.0 / spec.sizes[-1]
+        engine.l2_by_weight = True
         if loss == "log_loss":
-            self.engine.bound = float(np.finfo(spec.dtype).eps)
-        views = spec.layer_views(self.engine.parameters)
+            engine.bound = float(np.finfo(spec.dtype).eps)
+        views = spec.layer_views(engine.parameters)
         self.coefs: tuple[Array, ...] = tuple(W for W, _ in views)
         self.intercepts: tuple[Array, ...] = tuple(b for _, b in views)
 

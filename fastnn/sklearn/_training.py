@@ -43,10 +43,10 @@ class Rule:
 
     def __init__(self, estimator: Any, net: Net) -> None:
         self.solver = estimator.solver
-        self.rate_init = self.rate = float(estimator.learning_rate_init)
+        self.rate_init = self.learning_rate = float(estimator.learning_rate_init)
         self.schedule, self.power_t = "constant", float(estimator.power_t)
         hyper = np.zeros(len(set(HYPER.values())))
-        hyper[HYPER["lr"]] = self.rate
+        hyper[HYPER["lr"]] = self.learning_rate
         hyper[HYPER["clip"]] = estimator.clip_norm or 0.0
         kind = self.solver
         if kind == "sgd":
@@ -64,18 +64,18 @@ class Rule:
     def epoch_ended(self, t: int) -> None:
         """The rate of "invscaling" after t rows."""
         if self.schedule == "invscaling":
-            self.rate = self.rate_init / (t + 1) ** self.power_t
+            self.learning_rate = self.rate_init / (t + 1) ** self.power_t
 
     def stops(self, message: str, verbose: bool) -> bool:
         """Whether training ends where it no longer improves; "adaptive" lowers the rate first."""
-        if self.schedule != "adaptive" or self.rate <= 1e-6:
+        if self.schedule != "adaptive" or self.learning_rate <= 1e-6:
             if verbose:
                 too_small = " Learning rate too small." if self.schedule == "adaptive" else ""
                 print(f"{message}{too_small} Stopping.")
             return True
-        self.rate /= 5.0
+        self.learning_rate /= 5.0
         if verbose:
-            print(f"{message} Setting learning rate to {self.rate:f}")
+            print(f"{message} Setting learning rate to {self.learning_rate:f}")
         return False
 
     def __getstate__(self) -> dict[str, Any]:
@@ -150,15 +150,15 @@ class _Epoch:
 
     def __init__(self, est: Any, net: Net, X: Any, target: Array, weight: Array | None, size: int) -> None:
         self.engine, self.rule, self.size = net.engine, est._optimizer, size
-        self.X, self.target, self.weight = X, target, weight
+        self.X, self.target, self.weight, self.keeps_best = X, target, weight, est.early_stopping
         n = X.shape[0]
         self.rows = np.full(-(-n // size), size)
         self.rows[-1] = n - (len(self.rows) - 1) * size
         self.losses = np.empty(len(self.rows))
 
     def run(self, order: Array | None) -> float:
-        """One epoch; its mean loss. ValueError where loss or parameters are no longer finite."""
-        rates = np.full(len(self.rows), self.rule.rate)
+        """One epoch; its mean loss. ValueError where it is no longer finite and there is nothing to go back to."""
+        rates = np.full(len(self.rows), self.rule.learning_rate)
         if scipy.sparse.issparse(self.X):
             done = self._pieces(np.arange(self.X.shape[0]) if order is None else order, rates)
         else:
@@ -177,7 +177,11 @@ class _Epoch:
                 order,
             )
         if done < len(self.rows):
-            raise ValueError(NOT_FINITE)
+            if not self.keeps_best:
+                raise ValueError(NOT_FINITE)
+            # Early stopping goes back to the best parameters; until then these are as scikit-learn's would be.
+            self.engine.parameters[...] = np.nan
+            return float("nan")
         return float(self.losses @ self.rows) / int(self.rows.sum())
 
     def _pieces(self, order: Array, rates: Array) -> int:
