@@ -20,7 +20,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastnn import sklearn as ours
 
@@ -30,7 +29,7 @@ NAMES = ("MLPClassifier", "MLPRegressor")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 # The settings with which scikit-learn checks its own; none is expected to fail.
-@CHECKS
+@parametrize_with_checks([getattr(ours, name)(max_iter=100) for name in NAMES])
 def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 
