@@ -48,6 +48,11 @@ def halved_tail(r):
     return expm1_tail(-r / 2) / 4
 
 
+def doubled_tail(r):
+    """The same of (exp(2 r) - 1) / 2, whose leading terms are r + r^2."""
+    return 2 * expm1_tail(2 * r)
+
+
 def log1p_tail(w):
     """(2 atanh(s) / (2 s) - 1) / s^2 with w = s^2; log1p(e) = t + t w tail(w), s = t / 2 = e / (2 + e)."""
     if w < mp.mpf(10) ** -20:
@@ -79,6 +84,7 @@ FITS = [
     # name; function, range, degree of float32; the same of float64
     ("EXPM1_TAIL", (expm1_tail, (-HALF_LN2, HALF_LN2), 4), (expm1_tail, (-HALF_LN2, HALF_LN2), 10)),
     ("HALVED_TAIL", (halved_tail, (-2 * HALF_LN2, 2 * HALF_LN2), 4), (halved_tail, (-2 * HALF_LN2, 2 * HALF_LN2), 10)),
+    ("DOUBLED_TAIL", (doubled_tail, (-HALF_LN2 / 2, HALF_LN2 / 2), 4), (doubled_tail, (-HALF_LN2 / 2, HALF_LN2 / 2), 10)),
     ("LOG1P_TAIL", (log1p_tail, (mp.mpf(0), mp.mpf(1) / 9), 3), (log1p_tail, (mp.mpf(0), mp.mpf(1) / 9), 10)),
     (
         "GELU_TAIL",

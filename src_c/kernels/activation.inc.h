@@ -29,11 +29,16 @@ FNN_INLINE vec KERNEL(sigmoid_slope)(vec y, vec z, vec alpha) {
     return y * (C(1.0) - y);
 }
 
-/* (e^2a - 1) / (e^2a + 1) with a = |z|; 1 to the last bit from a = 20 on. */
+/* h / (h + 1) with h = (e^2a - 1) / 2, a = |z|; 1 to the last bit from a = 20 on. The exponential's reduction is in halves,
+   2a = k ln 2 + 2r, which spares the doubling, and in one piece: what ln 2 is rounded by counts for k large, where the result
+   does not depend on it. */
 FNN_INLINE vec KERNEL(tanh_value)(vec z, vec alpha) {
     (void)alpha;
-    const vec m = KERNEL(expm1)(C(2.0) * KERNEL(at_most)(KERNEL(absolute)(z), C(20.0)));
-    return KERNEL(copysign)(m / (m + C(2.0)), z);
+    const vec a = KERNEL(at_most)(KERNEL(absolute)(z), C(20.0));
+    const vec k = (a * (C(2.0) * FNN_LOG2E) + FNN_ROUNDER) - FNN_ROUNDER, power = KERNEL(power_of_two)(k);
+    const vec r = a - k * (C(0.5) * FNN_LN2);
+    const vec h = (r + r * r * FNN_POLYNOMIAL(r, FNN_DOUBLED_TAIL)) * power + (power * C(0.5) - C(0.5));
+    return KERNEL(copysign)(h / (h + C(1.0)), z);
 }
 
 FNN_INLINE vec KERNEL(tanh_slope)(vec y, vec z, vec alpha) {
@@ -127,7 +132,7 @@ FNN_INLINE vec KERNEL(gelu_slope)(vec y, vec z, vec alpha) {
 FNN_INLINE vec KERNEL(silu_value)(vec z, vec alpha) {
     (void)alpha;
     vec k;
-    const vec m = KERNEL(exp_parts)(KERNEL(negative_abs)(z), KERNEL(set1)(C(-0.0)), &k);
+    const vec m = KERNEL(exp_parts)(KERNEL(at_least)(KERNEL(negative_abs)(z), FNN_EXP_LOW), &k);
     const vec denominator = C(1.0) + KERNEL(scale_by_power)(m, k);
     const ivec negative = z < C(0.0);
     /* The bound keeps -inf times zero away; there the result is zero long since. */

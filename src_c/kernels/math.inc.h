@@ -1,7 +1,7 @@
 /* exp, expm1, log1p and their relatives on vectors, within about 2 ulp over the whole range, denormal results included.
    Ordinary arithmetic without tables or branches, so that it vectorises for every instruction set; NaN goes through, since
    every clamp is a comparison that NaN fails. Generates power_of_two, scale_by_power,
-   reduce, expm1_parts, exp_parts, exp, expm1, log1p, log. */
+   reduce, exp_parts, exp, expm1, log1p, log. */
 
 #if FNN_BITS == 32
 /* ln 2 in two parts; the first has so few bits that k times it is exact for every exponent k. */
@@ -16,6 +16,7 @@
 #define FNN_EXPM1_TAIL FNN_EXPM1_TAIL_32
 #define FNN_LOG1P_TAIL FNN_LOG1P_TAIL_32
 #define FNN_HALVED_TAIL FNN_HALVED_TAIL_32
+#define FNN_DOUBLED_TAIL FNN_DOUBLED_TAIL_32
 #define FNN_GELU_CENTRE FNN_GELU_CENTRE_32
 #define FNN_GELU_TAIL FNN_GELU_TAIL_32
 #define FNN_HIGH_BITS (~(FNN_INT)0xfff)
@@ -30,12 +31,14 @@
 #define FNN_EXPM1_TAIL FNN_EXPM1_TAIL_64
 #define FNN_LOG1P_TAIL FNN_LOG1P_TAIL_64
 #define FNN_HALVED_TAIL FNN_HALVED_TAIL_64
+#define FNN_DOUBLED_TAIL FNN_DOUBLED_TAIL_64
 #define FNN_GELU_CENTRE FNN_GELU_CENTRE_64
 #define FNN_GELU_TAIL FNN_GELU_TAIL_64
 #define FNN_HIGH_BITS (~(FNN_INT)0x7ffffff)
 #endif
 
 #define FNN_LOG2E C(1.44269504088896340736)
+#define FNN_LN2 C(0.693147180559945309417)
 
 #define FNN_POLYNOMIAL(x, ...) \
     KERNEL(polynomial)(x, (const real[]){__VA_ARGS__}, (int)(sizeof((const real[]){__VA_ARGS__}) / sizeof(real)) - 1)
@@ -58,31 +61,29 @@ FNN_INLINE vec KERNEL(scale_by_power)(vec v, vec k) {
 #endif
 }
 
-/* x = k ln 2 + r with |r| <= ln 2 / 2; x_low is a small part of x that did not fit. Returns r. */
-FNN_INLINE vec KERNEL(reduce)(vec x, vec x_low, vec *k) {
+/* x = k ln 2 + r with |r| <= ln 2 / 2. Returns r. */
+FNN_INLINE vec KERNEL(reduce)(vec x, vec *k) {
     *k = (x * FNN_LOG2E + FNN_ROUNDER) - FNN_ROUNDER;
-    return ((x - *k * FNN_LN2_HIGH) - *k * FNN_LN2_LOW) + x_low;
+    return (x - *k * FNN_LN2_HIGH) - *k * FNN_LN2_LOW;
 }
 
-/* exp(x + x_low) = (1 + result) 2^k, the result below 0.42; x is clamped from below. */
-FNN_INLINE vec KERNEL(expm1_parts)(vec x, vec x_low, vec *k) {
-    const vec r = KERNEL(reduce)(KERNEL(at_least)(x, FNN_EXP_LOW), x_low, k);
-    return r + r * r * FNN_POLYNOMIAL(r, FNN_EXPM1_TAIL);
+/* exp(x) = result 2^k, the result 1 / sqrt 2 to sqrt 2. */
+FNN_INLINE vec KERNEL(exp_parts)(vec x, vec *k) {
+    const vec r = KERNEL(reduce)(x, k);
+    return FNN_POLYNOMIAL(r, C(1.0), C(1.0), FNN_EXPM1_TAIL);
 }
-
-FNN_INLINE vec KERNEL(exp_parts)(vec x, vec x_low, vec *k) { return C(1.0) + KERNEL(expm1_parts)(x, x_low, k); }
 
 /* For x <= 40. */
 FNN_INLINE vec KERNEL(exp)(vec x) {
     vec k;
-    const vec m = KERNEL(exp_parts)(x, KERNEL(set1)(C(-0.0)), &k);
+    const vec m = KERNEL(exp_parts)(KERNEL(at_least)(x, FNN_EXP_LOW), &k);
     return KERNEL(scale_by_power)(m, k);
 }
 
 /* exp(x) - 1 for |x| <= 60: exact to a few ulp at zero too, as 2^k (exp(r) - 1) + (2^k - 1). */
 FNN_INLINE vec KERNEL(expm1)(vec x) {
     vec k;
-    const vec r = KERNEL(reduce)(x, KERNEL(set1)(C(-0.0)), &k);
+    const vec r = KERNEL(reduce)(x, &k);
     const vec p = r + r * r * FNN_POLYNOMIAL(r, FNN_EXPM1_TAIL);
     const vec scale = KERNEL(power_of_two)(k);
     return p * scale + (scale - C(1.0));

@@ -20,16 +20,14 @@ FNN_INLINE vec KERNEL(shifted_exp)(vec z, vec top) {
     const vec base = KERNEL(select)(KERNEL(absolute)(top) < C(-2.0) * FNN_EXP_LOW, KERNEL(set1)(C(0.0)), top);
     const vec n = ((top - base) * FNN_LOG2E + FNN_ROUNDER) - FNN_ROUNDER;
     vec k;
-    const vec r = KERNEL(reduce)(KERNEL(at_least)(z - base, C(3.0) * FNN_EXP_LOW), KERNEL(set1)(C(-0.0)), &k);
-    const vec m = C(1.0) + (r + r * r * FNN_POLYNOMIAL(r, FNN_EXPM1_TAIL));
+    const vec m = KERNEL(exp_parts)(KERNEL(at_least)(z - base, C(3.0) * FNN_EXP_LOW), &k);
     return KERNEL(scale_by_power)(m, KERNEL(at_least)(k - n, C(1.5) * FNN_EXP_LOW));
 }
 
 /* The same but for a power of two, for |z| <= FNN_PLAIN_EXP. */
 FNN_INLINE vec KERNEL(plain_exp)(vec z) {
     vec k;
-    const vec r = KERNEL(reduce)(z, KERNEL(set1)(C(-0.0)), &k);
-    const vec m = C(1.0) + (r + r * r * FNN_POLYNOMIAL(r, FNN_EXPM1_TAIL));
+    const vec m = KERNEL(exp_parts)(z, &k);
     return (vec)((ivec)m + ((ivec)(k + FNN_ROUNDER) << FNN_MANTISSA));
 }
 

@@ -75,6 +75,7 @@ const fnn_kernels KERNEL(kernels) = {
 #undef FNN_ROUNDER
 #undef FNN_EXPONENT_BIAS
 #undef FNN_LOG2E
+#undef FNN_LN2
 #undef FNN_PLAIN_EXP
 #undef FNN_EXP_LOW
 #undef FNN_LIFT
@@ -82,6 +83,7 @@ const fnn_kernels KERNEL(kernels) = {
 #undef FNN_EXPM1_TAIL
 #undef FNN_LOG1P_TAIL
 #undef FNN_HALVED_TAIL
+#undef FNN_DOUBLED_TAIL
 #undef FNN_GELU_CENTRE
 #undef FNN_GELU_TAIL
 #undef FNN_GELU_LIMIT
