@@ -16,13 +16,25 @@ from typing import Any
 LIBRARIES = ("numpy", "scipy", "torch", "jax", "optax", "scikit-learn", "onnxruntime")
 
 
+# As on a processor without AVX-512, nearly: onnxruntime has no such switch, and with ATen's torch.compile gives NaN (2.13).
+AVX2_FOR_ALL = {
+    "OPENBLAS_CORETYPE": "Haswell",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+}
+
+
 def variables(threads: int) -> dict[str, str]:
-    """Equal threads for everybody; has to be set before any of the libraries is imported."""
+    """Equal threads and, where FASTNN_ISA says avx2, equal instructions for everybody; to be set before any import."""
     names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "FASTNN_NUM_THREADS", "NPROC")
     single = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    xla, instructions = [single] if threads == 1 else [], {}
+    if os.environ.get("FASTNN_ISA") == "avx2":
+        xla, instructions = [*xla, "--xla_cpu_max_isa=AVX2"], AVX2_FOR_ALL
     return {
         **dict.fromkeys(names, str(threads)),
-        "XLA_FLAGS": single if threads == 1 else "",
+        **instructions,
+        "XLA_FLAGS": " ".join(xla),
         "JAX_PLATFORMS": "cpu",
     }
 
