@@ -11,7 +11,6 @@ import scipy.sparse
 from sklearn.base import is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
-from sklearn.utils import shuffle
 
 from fastnn._arrays import Array
 from fastnn.optim import HYPER, OptimizerState
@@ -112,7 +111,7 @@ def fit_stochastic(
         est.n_iter_ = 0
         for _ in _progress(est):
             if est.shuffle:
-                order = shuffle(order, random_state=est._random_state)
+                order = order[_permutation(n, est._random_state)]
             est.loss_ = epoch.run(order if est.shuffle else None)
             est.n_iter_ += 1
             est.t_ += n
@@ -143,6 +142,13 @@ def fit_stochastic(
         warnings.warn("Training interrupted by user.", stacklevel=2)
     if est.early_stopping:
         net.engine.parameters[...] = est._best_parameters
+
+
+def _permutation(n: int, random_state: np.random.RandomState) -> Array:
+    """The draw of `sklearn.utils.shuffle`, whose checks take five times as long as the shuffling of 2,000 rows."""
+    index = np.arange(n)
+    random_state.shuffle(index)
+    return index
 
 
 class _Epoch:

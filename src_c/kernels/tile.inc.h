@@ -79,6 +79,8 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
         if (last == KERNEL(halved))
             half_right = KERNEL(load_half)(b + at_tail, tail);
         const ptrdiff_t offset = transposed ? (rows ? rows[k] : k) * lda : k;
+        if (transposed && rows)
+            __builtin_prefetch(left[0] + rows[k + 8 < K ? k + 8 : K - 1] * lda, 0, 3);
 #pragma GCC unroll 8
         for (int m = 0; m < MR; m++) {
             const real element = transposed ? left[0][offset + m] : left[m][offset];
