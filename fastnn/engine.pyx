@@ -207,6 +207,9 @@ cdef class Engine:
             rows = matrix("target", target, self.parameters, n, self.n_out)
         if weight is not None:
             weights = vector("weight", weight, self.parameters, n)
+        self._apart("X", x)
+        self._apart("target", rows if labels is None else labels)
+        self._apart("weight", weights)
         keep[:] = [x, labels, rows, weights]
         batch.x = PyArray_DATA(x)
         batch.rows = NULL
@@ -215,6 +218,13 @@ cdef class Engine:
         batch.weight = data(weights)
         batch.n = n
         return batch
+
+    cdef int _apart(self, str name, cnp.ndarray a) except -1:
+        """Refuse what a step would write into while it reads."""
+        if a is not None:
+            apart(name, a, "parameters", self.parameters)
+            apart(name, a, "gradients", self.gradients)
+        return 0
 
     cdef int _enter(self) except -1:
         """One call at a time may use the workspace."""
