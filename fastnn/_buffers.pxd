@@ -98,8 +98,6 @@ cdef inline int apart(str name, cnp.ndarray a, str other_name, cnp.ndarray other
     cdef char *other_start = <char *> PyArray_DATA(other)
     if start >= other_start + PyArray_NBYTES(other) or other_start >= start + PyArray_NBYTES(a):
         return 0
-    if PyArray_NBYTES(a) == 0 or PyArray_NBYTES(other) == 0:  # shares nothing, wherever it points
-        return 0
     if not (same and start == other_start and PyArray_NBYTES(a) == PyArray_NBYTES(other)):
         from fastnn.reference import _check
         _check.apart(name, a, other_name, other, same)
