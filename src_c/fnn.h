@@ -121,8 +121,8 @@ typedef void (*fnn_parallel_fn)(fnn_task_fn task, void *context, ptrdiff_t n_tas
 void fnn_parallel(fnn_task_fn task, void *context, ptrdiff_t n_tasks, int n_threads);
 enum { FNN_MAX_THREADS = 256 };
 
-/* gate.c: a call of BLAS stands between enter and leave; close, at the end of the process, waits until none is under way and
-   stops every other thread that enters. */
+/* gate.c: a call of BLAS stands between enter and leave. open comes first, once BLAS is loaded; close, at the end of the process,
+   waits until no call is under way and stops every other thread that enters. A fork closes the gate for its own time. */
 void fnn_gate_open(void);
 void fnn_gate_close(void);
 void fnn_gate_enter(void);

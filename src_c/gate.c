@@ -1,6 +1,7 @@
-/* Who may be inside BLAS when the process ends. Its destructor gives its buffers back, and a daemon thread that is computing
-   with them then would crash: so closing the gate waits until all are out, and stops every thread but the closing one there.
-   A stopped thread sleeps until the process is gone, as Python's own daemon threads do at that time. */
+/* Who may be inside BLAS when the process ends or forks. OpenBLAS then ends its threads and gives its buffers back: another
+   thread that is computing would crash, or wait for ever for threads that are gone. So the gate closes before: it waits until
+   all are out, and no thread but the closing one gets in until it opens again. After the end of the process that is never, and
+   they sleep until it is gone, as Python's own daemon threads do at that time. */
 
 #define _POSIX_C_SOURCE 200809L
 
@@ -22,34 +23,42 @@ static _Thread_local int closes;
 static pthread_once_t at_fork_once = PTHREAD_ONCE_INIT;
 
 static void nap(void) {
-    const struct timespec millisecond = {0, 1000000};
-    nanosleep(&millisecond, NULL);
-}
-
-/* After fork those inside are not in the child. */
-static void forget_others(void) { atomic_store(&inside, 0); }
-
-static void register_at_fork(void) { pthread_atfork(NULL, NULL, forget_others); }
-
-void fnn_gate_open(void) {
-    pthread_once(&at_fork_once, register_at_fork);
-    atomic_store(&closed, 0);
+    const struct timespec short_while = {0, 100000};
+    nanosleep(&short_while, NULL);
 }
 
 void fnn_gate_close(void) {
-    closes = 1;
-    atomic_store(&closed, 1);
+    closes++;
+    atomic_fetch_add(&closed, 1);
     while (atomic_load(&inside))
         nap();
 }
 
+static void open_again(void) {
+    closes--;
+    atomic_fetch_sub(&closed, 1);
+}
+
+/* One that was about to be stopped at the gate is not in the child. */
+static void open_in_child(void) {
+    atomic_store(&inside, 0);
+    open_again();
+}
+
+/* Handlers that run before a fork run in the reverse order of their registration: this one before that of OpenBLAS, which was
+   loaded earlier. */
+static void register_at_fork(void) { pthread_atfork(fnn_gate_close, open_again, open_in_child); }
+
+void fnn_gate_open(void) { pthread_once(&at_fork_once, register_at_fork); }
+
 void fnn_gate_enter(void) {
-    atomic_fetch_add(&inside, 1);
-    if (!atomic_load(&closed) || closes)
-        return;
-    atomic_fetch_sub(&inside, 1);
-    for (;;)
+    for (;;) {
+        atomic_fetch_add(&inside, 1);
+        if (!atomic_load(&closed) || closes)
+            return;
+        atomic_fetch_sub(&inside, 1);
         nap();
+    }
 }
 
 void fnn_gate_leave(void) { atomic_fetch_sub(&inside, 1); }
