@@ -23,17 +23,18 @@ if IS_X86:
         "avx2": ["-mavx2", "-mfma"],
         "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma", "-mprefer-vector-width=512"],
     }
-# Parts that know no instruction set -> their sources. `pool` has state, so one extension alone may link it.
+# Parts that know no instruction set -> their sources. `pool` and `gate` have state, so one extension alone links each.
 PARTS = {
     "engine": ["plan", "narrow", "rows", "step"],
     "info": ["info", "shuffle"],
     "dispatch": ["dispatch"],
     "pool": ["pool"],
+    "gate": ["gate"],
 }
 # Extension -> libraries, dependants first.
 EXTENSIONS = {
     "_core": ["dispatch", "pool", *ISA_FLAGS, "info"],
-    "_blas": [],
+    "_blas": ["gate"],
     "kernels": ["info"],
     "engine": ["engine", "info"],
 }

@@ -5,12 +5,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastnn._interpreter import is_main
+
 if any(find_spec(f"fastnn.{name}") is None for name in ("_core", "kernels", "engine")):
     raise ImportError(
         f"fastnn's compiled modules are not in {Path(__file__).resolve().parent}. If this is its source folder, build "
         "them here: python setup.py build_clib build_ext --inplace; or install it, pip install ., and start Python "
         "from another folder, so that the source folder does not stand before the installed package"
     )
+
+if not is_main():
+    raise ImportError("fastnn: wanted the main interpreter, got a sub-interpreter, which NumPy does not support either")
 
 from fastnn import callbacks, optim, schedules
 from fastnn.callbacks import Callback, EarlyStopping, ProgressBar

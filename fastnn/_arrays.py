@@ -12,17 +12,15 @@ import numpy.typing as npt
 Array = npt.NDArray[Any]
 
 
-def real_array(name: str, value: Any, dtype: np.dtype[Any]) -> Array:
-    """``value`` as a real array of ``dtype``: itself where it is one already, otherwise a copy.
-
-    Numbers that the dtype cannot hold become infinite, without a warning; `require_finite` finds them.
+def numbers(name: str, value: Any) -> Array:
+    """``value`` as an array of real numbers, in whatever dtype and layout it has: what a shape can be asked of.
 
     Raises
     ------
     TypeError
         It holds something other than real numbers, integers or booleans.
     ValueError
-        It is ragged, or too large for memory to address.
+        It is ragged, or some of its entries are masked.
     """
     try:
         array = np.asarray(value)
@@ -37,17 +35,27 @@ def real_array(name: str, value: Any, dtype: np.dtype[Any]) -> Array:
             else f"{type(value).__name__} of dtype {array.dtype}"
         )
         raise TypeError(f"{name}: wanted an array of real numbers, got {what}")
+    if isinstance(value, np.ma.MaskedArray) and np.ma.is_masked(value):
+        raise ValueError(f"{name}: wanted a number in every place, got an array with masked entries; use filled()")
+    return array
+
+
+def real_array(array: Array, dtype: np.dtype[Any]) -> Array:
+    """What `numbers` gave as a real array of ``dtype``: itself where it is one already, otherwise a copy.
+
+    Numbers that the dtype cannot hold become infinite, without a warning; `require_finite` finds them.
+    """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return np.require(array, dtype, ["C", "A"])
 
 
 def rows(name: str, value: Any, dtype: np.dtype[Any], width: int) -> Array:
     """``value`` as a real array of shape (rows, width); ValueError where it has another shape."""
-    array = real_array(name, value, dtype)
+    array = numbers(name, value)
     if array.ndim != 2 or array.shape[1] != width:
         hint = f"; for a single row use {name}[None, :]" if array.shape == (width,) else ""
         raise ValueError(f"{name}: wanted shape (n, {width}), got {array.shape}{hint}")
-    return array
+    return real_array(array, dtype)
 
 
 def require_finite(name: str, array: Array) -> None:

@@ -1,9 +1,22 @@
-"""Row-major matrix products over SciPy's BLAS: the one place that names BLAS."""
+"""Row-major matrix products over SciPy's BLAS: the one place that names BLAS.
 
+A product passes the gate of gate.c, which is closed when the interpreter exits.
+"""
+
+import atexit
 from scipy.linalg.cython_blas cimport dgemm, sgemm
 
 from fastnn._blas_int cimport blas_int
-from fastnn.fnn cimport FNN_F32
+from fastnn.fnn cimport FNN_F32, fnn_gate_close, fnn_gate_enter, fnn_gate_leave, fnn_gate_open
+
+
+def _close_gate():
+    with nogil:
+        fnn_gate_close()
+
+
+fnn_gate_open()
+atexit.register(_close_gate)
 
 
 cdef bint fits(Py_ssize_t n) noexcept nogil:
@@ -30,8 +43,10 @@ cdef int gemm(
     cdef char *op_b = b"T" if trans_b else b"N"
     cdef float one_s = 1, beta_s = <float> beta
     cdef double one_d = 1
+    fnn_gate_enter()
     if dtype == FNN_F32:
         sgemm(op_b, op_a, &m, &n, &k, &one_s, <float *> b, &ld_b, <float *> a, &ld_a, &beta_s, <float *> c, &ld_c)
     else:
         dgemm(op_b, op_a, &m, &n, &k, &one_d, <double *> b, &ld_b, <double *> a, &ld_a, &beta, <double *> c, &ld_c)
+    fnn_gate_leave()
     return 0

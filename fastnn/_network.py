@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import io
-from fastnn._arrays import Array, real_array, require_finite, rows
+from fastnn._arrays import Array, numbers, real_array, require_finite, rows
 from fastnn.engine import Engine
 from fastnn.history import History
 from fastnn.losses import prepare_target, prepare_weight
@@ -170,10 +170,10 @@ class Network:
 
     def _inputs(self, X: npt.ArrayLike) -> Array:
         """X as a real array (n, n_in) or (n_in,)."""
-        x = real_array("X", X, self._dtype)
+        x = numbers("X", X)
         if x.ndim not in (1, 2) or x.shape[-1] != self.spec.sizes[0]:
             raise ValueError(f"X: wanted shape (n, {self.spec.sizes[0]}) or ({self.spec.sizes[0]},), got {x.shape}")
-        return x
+        return real_array(x, self._dtype)
 
     def _batch(
         self, X: npt.ArrayLike, y: npt.ArrayLike, weight: npt.ArrayLike | None, where: str = ""
@@ -184,4 +184,10 @@ class Network:
             raise ValueError(f"{where}X: wanted at least one row, got none")
         require_finite(f"{where}X", x)
         target = prepare_target(f"{where}y", y, self.spec.loss, len(x), self.spec.sizes[-1], self._dtype)
-        return x, target, prepare_weight(f"{where}sample_weight", weight, len(x), self._dtype)
+        weights = prepare_weight(f"{where}sample_weight", weight, len(x), self._dtype)
+        return self._lasting(x), self._lasting(target), None if weights is None else self._lasting(weights)
+
+    def _lasting(self, array: Array) -> Array:
+        """A copy of what training would write into while it reads: a view of the parameters or gradients."""
+        shared = np.may_share_memory(array, self.parameters) or np.may_share_memory(array, self.gradients)
+        return array.copy() if shared else array

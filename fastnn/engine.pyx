@@ -4,6 +4,8 @@
 releases the GIL; the work is in src_c (rows.c, step.c).
 """
 
+import os
+
 import numpy as np
 
 cimport numpy as cnp
@@ -39,6 +41,18 @@ cdef double RELEASE_WORK = 20e3, SIGNAL_WORK = 2.5e9, STEP_WORK = 100e3
 cdef enum:
     STACK_BYTES = 16384
 
+# Counts forks: a call that is under way in the parent will never end in the child, where its thread is missing.
+cdef int process = 1
+
+
+def _after_fork():
+    global process
+    process += 1
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
 
 cdef class Engine:
     """Parameters, gradients and passes of one network.
@@ -62,7 +76,8 @@ cdef class Engine:
     cdef fnn_net net
     cdef int real_size
     cdef Py_ssize_t n_in, n_out
-    cdef bint takes_labels, differentiable, busy
+    cdef bint takes_labels, differentiable
+    cdef int busy  # the process in which a call uses the workspace, or 0
     # The workspace, and what it was planned for.
     cdef void *memory
     cdef void *workspace
@@ -207,6 +222,9 @@ cdef class Engine:
             rows = matrix("target", target, self.parameters, n, self.n_out)
         if weight is not None:
             weights = vector("weight", weight, self.parameters, n)
+        self._apart("X", x)
+        self._apart("target", rows if labels is None else labels)
+        self._apart("weight", weights)
         keep[:] = [x, labels, rows, weights]
         batch.x = PyArray_DATA(x)
         batch.rows = NULL
@@ -216,11 +234,18 @@ cdef class Engine:
         batch.n = n
         return batch
 
+    cdef int _apart(self, str name, cnp.ndarray a) except -1:
+        """Refuse what a step would write into while it reads."""
+        if a is not None:
+            apart(name, a, "parameters", self.parameters)
+            apart(name, a, "gradients", self.gradients)
+        return 0
+
     cdef int _enter(self) except -1:
         """One call at a time may use the workspace."""
-        if self.busy:
+        if self.busy == process:
             raise RuntimeError("this network is being trained or evaluated by another thread; use one network a thread")
-        self.busy = True
+        self.busy = process
         return 0
 
     cdef int _require_gradient(self) except -1:
@@ -332,7 +357,7 @@ cdef class Engine:
                 fnn_input_gradient(&self.net, &machine, PyArray_DATA(self.parameters), PyArray_DATA(x),
                                    PyArray_DATA(dy), n, PyArray_DATA(dx), PyArray_DATA(transposed), self.workspace)
         finally:
-            self.busy = False
+            self.busy = 0
         return dx if out is None else out
 
     # --- Cost and gradient --------------------------------------------------------------------------------------------
@@ -350,7 +375,7 @@ cdef class Engine:
                 cost = fnn_step(&self.net, &machine, PyArray_DATA(self.parameters), gradients, NULL, &batch, masks,
                                 self.workspace)
         finally:
-            self.busy = False
+            self.busy = 0
         return cost
 
     def loss(self, X, target, weight, step=None):
@@ -389,7 +414,7 @@ cdef class Engine:
             with nogil:
                 cost = self._step(&machine, &batch)
         finally:
-            self.busy = False
+            self.busy = 0
         return cost
 
     def run(self, X, target, weight, state, Py_ssize_t batch_size, bint shuffle, int64_t epoch, Py_ssize_t batch,
@@ -432,7 +457,7 @@ cdef class Engine:
                                  losses.shape[0], snapshot)
             state.hyper[HYPER["lr"]] = self.optimizer.hyper.lr
         finally:
-            self.busy = False
+            self.busy = 0
         return done
 
     cdef Py_ssize_t _run(
@@ -486,6 +511,7 @@ cdef class Engine:
         stream.seed = self.net.seed
         stream.layer = <uint32_t> FNN_SHUFFLE
         stream.step = <uint32_t> epoch
+        self.order_epoch = -1  # a fork may come in between
         fnn_permutation(active[self.net.dtype], &stream, self.order_rows, self.order, self.order_scratch)
         self.order_epoch = epoch
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fastnn._arrays import Array, real_array, require_finite
+from fastnn._arrays import Array, numbers, real_array, require_finite
 from fastnn._table import LOSSES
 
 # The output activation of each task, from which its loss follows.
@@ -70,20 +70,19 @@ def prepare_target(name: str, y: Any, loss: str, n_rows: int, n_outputs: int, dt
         Something other than real numbers.
     """
     labels = LOSSES[loss].labels
-    array = np.asarray(y)
+    array = numbers(name, y)
     if labels and array.ndim == 1 and array.dtype.kind in "iub":
         return _labels(name, array, n_rows, n_outputs)
     if labels and array.ndim == 1 and array.dtype.kind == "f":
         wanted = f"integer labels or rows of shape ({n_rows}, {n_outputs})"
         raise TypeError(f"{name}: wanted {wanted}, got {array.dtype} of shape {array.shape}")
-    target = real_array(name, array, dtype)
-    if target.ndim == 1 and n_outputs == 1:
-        target = target.reshape(-1, 1)
-    if target.shape != (n_rows, n_outputs):
+    rows = array.reshape(-1, 1) if array.ndim == 1 and n_outputs == 1 else array
+    if rows.shape != (n_rows, n_outputs):
         wanted = f"({n_rows}, {n_outputs})"
         if labels or n_outputs == 1:
             wanted = f"({n_rows},) or " + wanted
         raise ValueError(f"{name}: wanted shape {wanted} for loss {loss!r}, got {array.shape}")
+    target = real_array(rows, dtype)
     require_finite(name, target)
     if is_probabilistic(loss):
         _require_rows(name, target, ((target >= 0) & (target <= 1)).all(axis=1), "values in [0, 1]")
@@ -97,9 +96,10 @@ def prepare_weight(name: str, weight: Any, n_rows: int, dtype: np.dtype[Any]) ->
     """Sample weights (n,) as a real array, or None; ValueError unless finite, >= 0 and not all zero."""
     if weight is None:
         return None
-    array = real_array(name, weight, dtype)
+    array = numbers(name, weight)
     if array.shape != (n_rows,):
         raise ValueError(f"{name}: wanted shape ({n_rows},), got {array.shape}")
+    array = real_array(array, dtype)
     require_finite(name, array)
     if n_rows and array.min() < 0:
         row = int(np.argmax(array < 0))

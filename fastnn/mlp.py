@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn._arrays import Array, real_array
+from fastnn._arrays import Array, numbers, real_array
 from fastnn._network import Network
 from fastnn.callbacks import Callback, EarlyStopping
 from fastnn.fitting import run_fit
@@ -241,10 +241,11 @@ class MLP(Network):
         array([3., 3.])
         """
         x = self._inputs(X)
-        d = real_array("dY", dY, self._dtype)
+        d = numbers("dY", dY)
         wanted = (*x.shape[:-1], self.spec.sizes[-1])
         if d.shape != wanted:
             raise ValueError(f"dY: wanted shape {wanted}, got {d.shape}")
+        d = real_array(d, self._dtype)
         dX: Array = self._engine.input_gradient(np.atleast_2d(x), np.atleast_2d(d))
         return dX.reshape(x.shape)
 

@@ -121,6 +121,13 @@ typedef void (*fnn_parallel_fn)(fnn_task_fn task, void *context, ptrdiff_t n_tas
 void fnn_parallel(fnn_task_fn task, void *context, ptrdiff_t n_tasks, int n_threads);
 enum { FNN_MAX_THREADS = 256 };
 
+/* gate.c: a call of BLAS stands between enter and leave. open comes first, once BLAS is loaded; close, at the end of the process,
+   waits until no call is under way and stops every other thread that enters. A fork closes the gate for its own time. */
+void fnn_gate_open(void);
+void fnn_gate_close(void);
+void fnn_gate_enter(void);
+void fnn_gate_leave(void);
+
 /* info.c: fills adam_lr and adam_epsilon for update number t = 1, 2 … */
 void fnn_hyper_fold(fnn_hyper *h, int64_t t);
 

@@ -1,6 +1,7 @@
 /* A small pool of threads for work of microseconds. Created on first use; workers spin for a short while after a job, then
    sleep; a child after fork starts anew. One job at a time: a second caller runs its tasks itself, which gives the same
-   results, since tasks do not depend on their thread.
+   results, since tasks do not depend on their thread. A worker computes with the caller's rounding and treatment of denormals:
+   those belong to a thread, and some other library may have set them on either.
 
    `ticket` holds everything that decides whether a worker may join:
 
@@ -46,6 +47,7 @@ static struct {
     void *context;
     ptrdiff_t n_tasks;
     int n_threads;
+    uint64_t arithmetic; /* of the caller */
 } job;
 
 static inline void spin_pause(void) {
@@ -55,6 +57,25 @@ static inline void spin_pause(void) {
     __asm__ volatile("yield");
 #endif
 }
+
+/* This thread's rounding mode, flush-to-zero and denormals-are-zero; not what exceptions it has seen. */
+#if defined(__x86_64__)
+enum { SEEN = 0x3f };
+static inline uint64_t arithmetic(void) { return __builtin_ia32_stmxcsr() & ~(unsigned)SEEN; }
+static inline void set_arithmetic(uint64_t to) {
+    __builtin_ia32_ldmxcsr((unsigned)to | (__builtin_ia32_stmxcsr() & (unsigned)SEEN));
+}
+#elif defined(__aarch64__)
+static inline uint64_t arithmetic(void) {
+    uint64_t fpcr;
+    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
+    return fpcr;
+}
+static inline void set_arithmetic(uint64_t to) { __asm__ volatile("msr fpcr, %0" : : "r"(to)); }
+#else
+static inline uint64_t arithmetic(void) { return 0; }
+static inline void set_arithmetic(uint64_t to) { (void)to; }
+#endif
 
 static void run_tasks(int slot) {
     for (ptrdiff_t i; (i = atomic_fetch_add_explicit(&next_task, 1, memory_order_relaxed)) < job.n_tasks;)
@@ -89,8 +110,11 @@ static void *worker(void *first_ticket) {
                 continue;
             /* Joined: the job cannot end before this worker leaves. */
             const int slot = (int)(now & JOINED) + 1;
-            if (slot < job.n_threads)
+            if (slot < job.n_threads) {
+                if (arithmetic() != job.arithmetic) /* writing it costs more than reading */
+                    set_arithmetic(job.arithmetic);
                 run_tasks(slot);
+            }
             atomic_fetch_add_explicit(&left, 1, memory_order_release);
             break;
         }
@@ -150,6 +174,7 @@ void fnn_parallel(fnn_task_fn task, void *context, ptrdiff_t n_tasks, int n_thre
     job.context = context;
     job.n_tasks = n_tasks;
     job.n_threads = n_threads;
+    job.arithmetic = arithmetic();
     atomic_store_explicit(&next_task, 0, memory_order_relaxed);
     atomic_store_explicit(&left, 0, memory_order_relaxed);
     const uint64_t number = atomic_load_explicit(&ticket, memory_order_relaxed) / (2 * CLOSED) + 1;

@@ -193,6 +193,8 @@ void fnn_input_gradient(const fnn_net *net, const fnn_machine *machine, const vo
                   .dy = dy,
                   .dx = dx,
                   .wt0 = wt0};
+    if (n == 0) /* no chunk to divide by */
+        return;
     fnn_transpose_weights(&p);
     for (; p.first < n; p.first += p.rows) {
         p.rows = fnn_at_most(net->chunk, n - p.first);

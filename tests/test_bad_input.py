@@ -8,51 +8,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from layouts import good, misaligned, read_only, strided
 from opcases import CASES
 from oprecord import Arguments, Case
 
 from fastnn import reference
 
-SHAPES = {1: (6,), 2: (4, 6), 3: (4, 5, 6)}
 # Arguments of any length: their own shape cannot be wrong, the others are held against it.
 ANY_LENGTH = ("z", "dy", "p", "x", "y", "a")
-
-
-def good(case: Case, dtype: str) -> Arguments:
-    """Arguments that are accepted, with a buffer for every output and sample weights where they are taken."""
-    variant = next((v for v in case.variants if v.get("weighted")), case.variants[0])
-    settings = {key: value for key, value in variant.items() if key != "shapes"}
-    if "affine" in case.name:
-        settings["activation"] = "silu"
-    arguments = case.make(np.random.default_rng(0), SHAPES[len(case.bench_shape)], dtype, **settings)
-    results = case.run(reference, arguments)
-    for name, value in zip(case.outputs, results.values(), strict=False):
-        if case.name in ("softmax_cross_entropy", "sigmoid_cross_entropy", "squared_error", "kl_sparsity"):
-            value = results[case.results[1]]
-        arguments[name] = np.full(value.shape, 7, value.dtype)
-    if case.name == "affine_forward":
-        arguments["out"] = np.full_like(arguments["z"], 7)
-    return arguments
-
-
-def misaligned(a: np.ndarray) -> np.ndarray:
-    """The same numbers one byte off."""
-    raw = np.zeros(a.nbytes + 1, np.uint8)[1:]
-    b = raw.view(a.dtype).reshape(a.shape)
-    b[...] = a
-    assert not b.flags.aligned
-    return b
-
-
-def strided(a: np.ndarray) -> np.ndarray:
-    wide = np.repeat(a, 2, axis=-1)
-    return wide[..., ::2]
-
-
-def read_only(a: np.ndarray) -> np.ndarray:
-    b = a.copy()
-    b.flags.writeable = False
-    return b
 
 
 def longer(a: np.ndarray) -> np.ndarray:
@@ -71,6 +34,9 @@ ANY_ARRAY: list[Change] = [
     ("float16", TypeError, lambda a: a.astype(np.float16)),
     ("a string", TypeError, lambda a: "weights"),
     ("strings", TypeError, lambda a: a.astype(str)),
+    # Subclasses that compute otherwise: their own arithmetic would be used, or their mask be ignored.
+    ("a matrix", TypeError, lambda a: a.view(np.matrix)),
+    ("masked", TypeError, lambda a: a.view(np.ma.MaskedArray)),
 ]
 # Labels are read as they are, whatever their layout.
 REAL_ARRAY: list[Change] = [

@@ -97,6 +97,36 @@ def test_several_threads_train_networks_of_their_own() -> None:
         assert list(pool.map(loss, range(6))) == alone
 
 
+def test_threads_predict_with_networks_that_others_train() -> None:
+    """There the parameters move, and longer batches make the workspace grow: neither shows a stray number."""
+    X, y = data(1500)
+    fitted, resting = [network() for _ in range(2)], network()
+    expected = resting.predict(X)
+    stop = threading.Event()
+
+    def predict() -> int:
+        rounds = 0
+        while not stop.is_set():
+            for net in fitted:
+                assert np.isfinite(net.predict(X)).all()
+                np.testing.assert_allclose(net.activations(X[:70])[-1].sum(axis=1), 1, rtol=1e-4)
+            np.testing.assert_array_equal(resting.predict(X), expected)
+            rounds += 1
+        return rounds
+
+    def train(net: MLP) -> list[float]:
+        return [loss for size in (16, 128, 1500) for loss in net.fit(X, y, epochs=2, batch_size=size).loss]
+
+    # The setting is the whole process's, so no thread may set it for itself.
+    with fastnn.threads(2), ThreadPoolExecutor(4) as pool:
+        readers = [pool.submit(predict) for _ in range(2)]
+        losses = list(pool.map(train, fitted))
+        stop.set()
+        assert all(reader.result() > 0 for reader in readers)
+    # The seed is one, and a reader changes nothing.
+    assert losses[0] == losses[1] == train(network())
+
+
 def test_using_one_workspace_from_two_threads_is_refused() -> None:
     X, y = data()
     net = network()
