@@ -27,10 +27,14 @@ from fastnn import sklearn as ours
 NAMES = ("MLPClassifier", "MLPRegressor")
 
 
+# The settings with which scikit-learn checks its own; none is expected to fail.
+CHECKS = parametrize_with_checks([getattr(ours, name)(max_iter=100) for name in NAMES]).mark
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-# The settings with which scikit-learn checks its own; none is expected to fail.
-@parametrize_with_checks([getattr(ours, name)(max_iter=100) for name in NAMES])
+# A list, because before scikit-learn 1.6 it is a generator, which pytest is about to refuse.
+@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)
 def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 
@@ -41,8 +45,18 @@ def test_parameters_are_theirs_and_new_ones_are_keywords(name: str) -> None:
     assert list(mine)[: len(other)] == list(other)
     for parameter in other.values():
         assert mine[parameter.name].default == parameter.default, parameter.name
+        assert mine[parameter.name].kind == parameter.kind, parameter.name
     new = [p for p in mine.values() if p.name not in other]
     assert new and all(p.kind is inspect.Parameter.KEYWORD_ONLY for p in new)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_by_position_as_theirs(name: str) -> None:
+    first = list(inspect.signature(getattr(theirs, name)).parameters)[:2]
+    mine, other = (getattr(module, name)(*first).get_params() for module in (ours, theirs))
+    assert {key: mine[key] for key in other} == other
+    with pytest.raises(TypeError, match="positional"):
+        getattr(ours, name)(*first, "one", "too many")
 
 
 @pytest.fixture(scope="module")
