@@ -21,8 +21,9 @@ STOCHASTIC = ("sgd", "adam", "adamw")
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
-# A sparse X becomes dense at once up to here; a larger one a batch at a time.
-_DENSE_BYTES = 1 << 28
+# An X that the engine cannot read as it is, sparse or in another order, is copied at once up to here; a larger one a
+# batch at a time, as scikit-learn does with all of them.
+_COPY_BYTES = 1 << 28
 _DENSE_ROWS = 1024
 
 
@@ -31,10 +32,15 @@ def dense(X: Any, dtype: np.dtype[Any]) -> Array:
     return np.require(X.toarray() if scipy.sparse.issparse(X) else X, dtype, ["C", "A"])
 
 
+def readable(X: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether the engine takes X as it is."""
+    return not scipy.sparse.issparse(X) and X.dtype == dtype and X.flags.c_contiguous and X.flags.aligned
+
+
 def prepared(X: Any, dtype: np.dtype[Any]) -> Any:
-    """X as the engine takes it, or as rows to be made dense in pieces where all at once would not fit."""
-    if scipy.sparse.issparse(X) and X.shape[0] * X.shape[1] * dtype.itemsize > _DENSE_BYTES:
-        return X.tocsr()
+    """X as the engine takes it, or as rows to be copied in pieces where all at once would be too much."""
+    if X.shape[0] * X.shape[1] * dtype.itemsize > _COPY_BYTES and not readable(X, dtype):
+        return X.tocsr() if scipy.sparse.issparse(X) else X
     return dense(X, dtype)
 
 
@@ -159,7 +165,7 @@ class _Epoch:
     def run(self, order: Array | None) -> float:
         """One epoch; its mean loss. ValueError where it is no longer finite and there is nothing to go back to."""
         rates = np.full(len(self.rows), self.rule.learning_rate)
-        if scipy.sparse.issparse(self.X):
+        if not readable(self.X, self.engine.parameters.dtype):
             done = self._pieces(np.arange(self.X.shape[0]) if order is None else order, rates)
         else:
             done = self.engine.run(
@@ -289,7 +295,7 @@ class _Objective:
     def __call__(self, parameters: Array) -> tuple[float, Array]:
         engine = self.engine
         engine.parameters[...] = parameters
-        if scipy.sparse.issparse(self.X):
+        if not readable(self.X, engine.parameters.dtype):
             return self._pieces()
         cost = engine.loss_and_gradients(self.X, self.target, self.weight)
         # A copy: SciPy keeps the gradients of earlier points.
