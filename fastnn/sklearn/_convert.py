@@ -9,8 +9,10 @@ from typing import Any, Self
 from sklearn import neural_network
 from sklearn.base import BaseEstimator
 
-# Of our own making, or of scikit-learn's optimiser: the other side could not read it.
-_PRIVATE = frozenset({"_net", "_other_net", "_optimizer", "_best_parameters", "_best_coefs", "_best_intercepts"})
+# Of our own making, or of scikit-learn's optimiser: the other side could not read it. Callbacks belong to training.
+_PRIVATE = frozenset(
+    {"_net", "_other_net", "_optimizer", "_best_parameters", "_best_coefs", "_best_intercepts", "_skl_callbacks"}
+)
 
 
 class Convertible:

@@ -15,6 +15,7 @@ from sklearn.utils import shuffle
 
 from fastnn._arrays import Array
 from fastnn.optim import HYPER, OptimizerState
+from fastnn.sklearn._callbacks import FitTasks
 from fastnn.sklearn._net import Net
 
 STOCHASTIC = ("sgd", "adam", "adamw")
@@ -25,6 +26,7 @@ NOT_FINITE = (
 # batch at a time, as scikit-learn does with all of them.
 _COPY_BYTES = 1 << 28
 _DENSE_ROWS = 1024
+_STOPPED = 99  # SciPy's status where a callback has ended the search: no failure to converge
 
 
 def dense(X: Any, dtype: np.dtype[Any]) -> Array:
@@ -98,7 +100,7 @@ class Rule:
 
 
 def fit_stochastic(
-    est: Any, net: Net, X: Any, y: Array, target: Array, weight: Array | None, incremental: bool
+    est: Any, net: Net, X: Any, y: Array, target: Array, weight: Array | None, incremental: bool, tasks: FitTasks
 ) -> None:
     """Train by mini-batches: scikit-learn's draws, its rules for stopping, its attributes."""
     if not incremental or not isinstance(getattr(est, "_optimizer", None), Rule):
@@ -117,6 +119,7 @@ def fit_stochastic(
     try:
         est.n_iter_ = 0
         for _ in _progress(est):
+            tasks.begin(_kept(est, net))
             if est.shuffle:
                 order = shuffle(order, random_state=est._random_state)
             est.loss_ = epoch.run(order if est.shuffle else None)
@@ -128,7 +131,7 @@ def fit_stochastic(
             _judge(est, net, validation)
             est._optimizer.epoch_ended(est.t_)
             asked = [callback(est) for callback in est.callbacks or ()]
-            if any(answer is True for answer in asked):
+            if tasks.end(_kept(est, net)) or any(answer is True for answer in asked):
                 break
             if est._no_improvement_count > est.n_iter_no_change:
                 what = "Validation score did" if est.early_stopping else "Training loss did"
@@ -149,6 +152,11 @@ def fit_stochastic(
         warnings.warn("Training interrupted by user.", stacklevel=2)
     if est.early_stopping:
         net.engine.parameters[...] = est._best_parameters
+
+
+def _kept(est: Any, net: Net) -> Array:
+    """The parameters that a fit is left with when it stops now."""
+    return est._best_parameters if est.early_stopping else net.engine.parameters
 
 
 class _Epoch:
@@ -256,7 +264,7 @@ def _judge(est: Any, net: Net, validation: Any) -> None:
         est._best_parameters = net.engine.parameters.copy()
 
 
-def fit_lbfgs(est: Any, net: Net, X: Any, target: Array, weight: Array | None) -> None:
+def fit_lbfgs(est: Any, net: Net, X: Any, target: Array, weight: Array | None, tasks: FitTasks) -> None:
     """Minimise the cost of all rows by SciPy's L-BFGS-B over the flat vector of parameters."""
     from sklearn.utils.optimize import _check_optimize_result
 
@@ -267,20 +275,25 @@ def fit_lbfgs(est: Any, net: Net, X: Any, target: Array, weight: Array | None) -
         est.loss_ = float(intermediate_result.fun)
         if est.verbose:
             print(f"Iteration {est.n_iter_}, loss = {est.loss_:.8f}")
-        for callback in est.callbacks or ():
-            if callback(est) is True:
-                raise StopIteration
+        asked = [callback(est) for callback in est.callbacks or ()]
+        if tasks.end(intermediate_result.x) or any(answer is True for answer in asked):
+            raise StopIteration
+        tasks.begin(intermediate_result.x)
 
     est.n_iter_ = 0
+    tasks.begin(net.engine.parameters)
     result = scipy.optimize.minimize(
         objective,
         net.engine.parameters.astype(np.float64),
         method="L-BFGS-B",
         jac=True,
-        callback=report if est.verbose or est.callbacks else None,
+        callback=report if est.verbose or est.callbacks or tasks.fit else None,
         options={"maxfun": est.max_fun, "maxiter": est.max_iter, "gtol": est.tol},
     )
-    est.n_iter_ = _check_optimize_result("lbfgs", result, est.max_iter)
+    if result.status == _STOPPED:
+        est.n_iter_ = result.nit
+    else:
+        est.n_iter_ = _check_optimize_result("lbfgs", result, est.max_iter)
     est.loss_ = result.fun
     net.engine.parameters[...] = result.x
 
