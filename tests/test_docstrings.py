@@ -12,11 +12,14 @@ import fastnn
 NAMES = {"np": np, "fastnn": fastnn, **{name: getattr(fastnn, name) for name in fastnn.__all__}}
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["_network", "callbacks", "config", "fitting", "history", "init", "io", "losses", "mlp", "optim", "schedules"],
-)
+MODULES = ["_network", "callbacks", "config", "fitting", "history", "init", "io", "losses", "mlp", "optim", "schedules"]
+SKLEARN = [f"sklearn.{name}" for name in ("_base", "_classifier", "_convert", "_regressor")]
+
+
+@pytest.mark.parametrize("name", MODULES + SKLEARN)
 def test_examples(name: str) -> None:
+    if name in SKLEARN:
+        pytest.importorskip("sklearn", reason="scikit-learn is not installed")
     module = importlib.import_module(f"fastnn.{name}")
     result = doctest.testmod(module, extraglobs={key: value for key, value in NAMES.items() if key not in vars(module)})
     assert result.failed == 0

@@ -3,7 +3,9 @@
 import inspect
 import io
 import pickle
+import re
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +17,30 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed")
 import joblib
 from sklearn import neural_network as theirs
 from sklearn.base import clone
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_iris
+from sklearn.ensemble import BaggingRegressor
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastnn import sklearn as ours
+from fastnn.sklearn import accelerate
 
 NAMES = ("MLPClassifier", "MLPRegressor")
 
 
+# The settings with which scikit-learn checks its own; none is expected to fail.
+CHECKS = parametrize_with_checks([getattr(ours, name)(max_iter=100) for name in NAMES]).mark
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-# The settings with which scikit-learn checks its own; none is expected to fail.
-@parametrize_with_checks([getattr(ours, name)(max_iter=100) for name in NAMES])
+# A list, because before scikit-learn 1.6 it is a generator, which pytest is about to refuse.
+@pytest.mark.parametrize(CHECKS.args[0], list(CHECKS.args[1]), **CHECKS.kwargs)
 def test_scikit_learns_checks(estimator: Any, check: Any) -> None:
     check(estimator)
 
@@ -41,8 +51,18 @@ def test_parameters_are_theirs_and_new_ones_are_keywords(name: str) -> None:
     assert list(mine)[: len(other)] == list(other)
     for parameter in other.values():
         assert mine[parameter.name].default == parameter.default, parameter.name
+        assert mine[parameter.name].kind == parameter.kind, parameter.name
     new = [p for p in mine.values() if p.name not in other]
     assert new and all(p.kind is inspect.Parameter.KEYWORD_ONLY for p in new)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_by_position_as_theirs(name: str) -> None:
+    first = list(inspect.signature(getattr(theirs, name)).parameters)[:2]
+    mine, other = (getattr(module, name)(*first).get_params() for module in (ours, theirs))
+    assert {key: mine[key] for key in other} == other
+    with pytest.raises(TypeError, match="positional"):
+        getattr(ours, name)(*first, "one", "too many")
 
 
 @pytest.fixture(scope="module")
@@ -109,6 +129,62 @@ def test_conversions_predict_the_same() -> None:
     mine = ours.MLPClassifier.from_sklearn(other)
     np.testing.assert_allclose(mine.predict_proba(X), other.predict_proba(X), rtol=1e-12)
     np.testing.assert_allclose(mine.to_sklearn().predict_proba(X), other.predict_proba(X), rtol=1e-12)
+
+
+NET = theirs.MLPRegressor(hidden_layer_sizes=(5,), random_state=0, max_iter=20)
+GRID = {"mlpregressor__alpha": [0.0, 1.0]}
+# What holds a perceptron -> where it is after a fit.
+HOLDERS: dict[str, tuple[Any, Callable[[Any], Any]]] = {
+    "itself": (NET, lambda fitted: fitted),
+    "pipeline": (make_pipeline(StandardScaler(), NET), lambda fitted: fitted[-1]),
+    "pipeline in a pipeline": (
+        make_pipeline(StandardScaler(), make_pipeline("passthrough", NET)),
+        lambda fitted: fitted[-1][-1],
+    ),
+    "search": (
+        GridSearchCV(make_pipeline(StandardScaler(), NET), GRID, cv=2),
+        lambda fitted: fitted.best_estimator_[-1],
+    ),
+    "target": (TransformedTargetRegressor(NET, transformer=StandardScaler()), lambda fitted: fitted.regressor_),
+    "bagging": (BaggingRegressor(NET, 2, random_state=0), lambda fitted: fitted.estimators_[1]),
+}
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("kind", HOLDERS)
+def test_accelerate_whatever_holds_a_perceptron(kind: str) -> None:
+    holder, net = HOLDERS[kind]
+    X, y = load_iris(return_X_y=True)
+    slow = clone(holder).fit(X, y)
+    fast = accelerate(slow)
+    assert type(net(slow)) is theirs.MLPRegressor and type(net(fast)) is ours.MLPRegressor
+    before = slow.predict(X)
+    np.testing.assert_allclose(fast.predict(X), before, rtol=1e-12)
+    # Nothing is shared: the copy learns something else, the original does not notice.
+    fast.fit(-2 * X, 3 * y)
+    assert type(net(fast)) is ours.MLPRegressor
+    np.testing.assert_array_equal(slow.predict(X), before)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_accelerate_the_best_of_a_search() -> None:
+    X, y = load_iris(return_X_y=True)
+    search = GridSearchCV(make_pipeline(StandardScaler(), NET), GRID, cv=2).fit(X, y)
+    fast = accelerate(search.best_estimator_)
+    assert type(fast[-1]) is ours.MLPRegressor and fast[-1].alpha == search.best_params_["mlpregressor__alpha"]
+    np.testing.assert_allclose(fast.predict(X), search.predict(X), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [StandardScaler(), make_pipeline(StandardScaler(), Ridge()), theirs.MLPRegressor, None, "MLPRegressor"],
+    ids=repr,
+)
+def test_accelerate_says_what_came(other: Any) -> None:
+    with pytest.raises(
+        TypeError, match=f"wanted scikit-learn's MLPClassifier or MLPRegressor.*{re.escape(repr(other))}"
+    ):
+        accelerate(other)
 
 
 def test_progress_is_theirs_in_words(capsys: pytest.CaptureFixture[str]) -> None:

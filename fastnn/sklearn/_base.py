@@ -19,6 +19,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from fastnn._arrays import Array
 from fastnn.config import threads
+from fastnn.sklearn._callbacks import CallbackSupport, FitTasks
 from fastnn.sklearn._compat import validate_X
 from fastnn.sklearn._convert import Convertible
 from fastnn.sklearn._net import HIDDEN, Net, hidden_activations, network_key
@@ -27,7 +28,7 @@ from fastnn.sklearn._training import NOT_FINITE, STOCHASTIC, dense, fit_lbfgs, f
 _ROWS = 1024  # of a sparse X that are made dense at a time
 
 
-class FastMLP(Convertible):
+class FastMLP(Convertible, CallbackSupport):  # type: ignore[misc]
     """Goes in front of scikit-learn's class: its surface, other arithmetic."""
 
     # Of the parameters that scikit-learn does not have; the rest comes from its class.
@@ -68,6 +69,7 @@ class FastMLP(Convertible):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         hidden_activations(self.activation, len(hidden))
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        given = X, y, sample_weight
         X, y = self._validate_input(X, y, incremental, reset=first)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
@@ -81,13 +83,21 @@ class FastMLP(Convertible):
         weight = self._row_weights(y, sample_weight, incremental)
         weight = None if weight is None else np.require(weight, dtype, "C")
         target = self._target(y, dtype)
+        # L-BFGS tells the end of an iteration only: the next one begins with it, and the last of these never runs.
+        step = (
+            ("iteration", self.max_iter + 1)
+            if self.solver == "lbfgs"
+            else ("epoch", 1 if incremental else self.max_iter)
+        )
+        tasks = FitTasks(self, *given, *step)
         with self._threads():
             if self.solver == "lbfgs":
-                fit_lbfgs(self, net, X, target, weight)
+                fit_lbfgs(self, net, X, target, weight, tasks)
             else:
-                fit_stochastic(self, net, X, y, target, weight, incremental)
+                fit_stochastic(self, net, X, y, target, weight, incremental, tasks)
         if not np.isfinite(net.engine.parameters).all():
             raise ValueError(NOT_FINITE)
+        tasks.close()
         return self
 
     def _begin(self: Any, sizes: list[int], dtype: np.dtype[Any]) -> None:
@@ -239,7 +249,7 @@ class FastMLP(Convertible):
         return state
 
     def __setstate__(self: Any, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[misc]
+        super().__setstate__(state)
         self._restore()
 
     def _restore(self: Any) -> None:

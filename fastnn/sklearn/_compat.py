@@ -9,7 +9,9 @@ them fails at import with a message that says so, not in the middle of a fit.
 
 from __future__ import annotations
 
+import functools
 import inspect
+from collections.abc import Callable
 from typing import Any
 
 import sklearn
@@ -49,3 +51,23 @@ def validate_X(estimator: Any, X: Any) -> Any:  # noqa: N802 - X is scikit-learn
     except ImportError:  # before 1.6 a method did it
         return estimator._validate_data(X, accept_sparse=["csr", "csc"], reset=False)
     return validate_data(estimator, X, accept_sparse=["csr", "csc"], reset=False)
+
+
+def with_positions_of(base: Any) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Make an ``__init__`` take by position what that of `base` takes: since 1.7 the regressor's loss is first."""
+
+    def decorate(init: Callable[..., None]) -> Callable[..., None]:
+        mine, theirs = (inspect.signature(function).parameters for function in (init, base.__init__))
+        if list(mine)[: len(theirs)] == list(theirs):
+            return init
+        new = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for name, p in mine.items() if name not in theirs]
+        signature = inspect.Signature([*(mine[name] for name in theirs), *new])
+
+        @functools.wraps(init)
+        def by_name(*args: Any, **kwargs: Any) -> None:
+            init(**signature.bind(*args, **kwargs).arguments)
+
+        by_name.__signature__ = signature  # type: ignore[attr-defined] # scikit-learn reads the parameters from it
+        return by_name
+
+    return decorate

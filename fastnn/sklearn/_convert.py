@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Iterator
+from typing import Any, Self
 
 from sklearn import neural_network
+from sklearn.base import BaseEstimator
 
-if TYPE_CHECKING:
-    from fastnn.sklearn._classifier import MLPClassifier
-    from fastnn.sklearn._regressor import MLPRegressor
-
-# Of our own making, or of scikit-learn's optimiser: the other side could not read it.
-_PRIVATE = frozenset({"_net", "_other_net", "_optimizer", "_best_parameters", "_best_coefs", "_best_intercepts"})
+# Of our own making, or of scikit-learn's optimiser: the other side could not read it. Callbacks belong to training.
+_PRIVATE = frozenset(
+    {"_net", "_other_net", "_optimizer", "_best_parameters", "_best_coefs", "_best_intercepts", "_skl_callbacks"}
+)
 
 
 class Convertible:
@@ -76,33 +76,57 @@ class Convertible:
         return new
 
 
-def accelerate(estimator: Any) -> MLPClassifier | MLPRegressor:
+def accelerate(estimator: Any) -> Any:
     """A copy of a fitted estimator of scikit-learn that predicts the same, faster.
 
     Parameters
     ----------
-    estimator : sklearn.neural_network.MLPClassifier or MLPRegressor
+    estimator : sklearn.neural_network.MLPClassifier or MLPRegressor, or an estimator made of others
+        A pipeline, a search, an ensemble …: every perceptron in it is replaced, the rest is copied. Not changed.
 
     Returns
     -------
-    MLPClassifier or MLPRegressor
+    MLPClassifier or MLPRegressor, or an estimator of the kind given
+
+    Raises
+    ------
+    TypeError
+        There is no perceptron in it.
 
     Examples
     --------
-    >>> from sklearn import datasets, neural_network
+    >>> from sklearn import datasets, neural_network, pipeline, preprocessing
     >>> from fastnn.sklearn import accelerate
     >>> X, y = datasets.load_diabetes(return_X_y=True)
-    >>> slow = neural_network.MLPRegressor(hidden_layer_sizes=[5], solver="lbfgs", tol=10.0).fit(X, y)
+    >>> net = neural_network.MLPRegressor(hidden_layer_sizes=[5], solver="lbfgs", tol=10.0)
+    >>> slow = pipeline.make_pipeline(preprocessing.StandardScaler(), net).fit(X, y)
     >>> bool(np.allclose(accelerate(slow).predict(X), slow.predict(X)))
     True
     """
     from fastnn.sklearn._classifier import MLPClassifier
     from fastnn.sklearn._regressor import MLPRegressor
 
-    for kind in (MLPClassifier, MLPRegressor):
-        if isinstance(estimator, getattr(neural_network, kind.__name__)):
-            return kind.from_sklearn(estimator)
-    raise TypeError(f"estimator: wanted scikit-learn's MLPClassifier or MLPRegressor, got {estimator!r}")
+    # What `deepcopy` finds in its memo it takes for copied already.
+    memo: dict[int, Any] = {}
+    for net in _perceptrons(estimator):
+        kind: Any = MLPClassifier if isinstance(net, neural_network.MLPClassifier) else MLPRegressor
+        memo[id(net)] = kind.from_sklearn(net)
+    if not memo:
+        raise TypeError(
+            "estimator: wanted scikit-learn's MLPClassifier or MLPRegressor, or a pipeline or another estimator with "
+            f"one in it, got {estimator!r}"
+        )
+    return copy.deepcopy(estimator, memo)
+
+
+def _perceptrons(thing: Any) -> Iterator[Any]:
+    """Those of scikit-learn in an estimator, its parameters and what it has fitted."""
+    if isinstance(thing, (neural_network.MLPClassifier, neural_network.MLPRegressor)):
+        yield thing
+    elif isinstance(thing, (BaseEstimator, dict, list, tuple)):
+        inside = vars(thing) if isinstance(thing, BaseEstimator) else thing
+        for value in inside.values() if isinstance(inside, dict) else inside:
+            yield from _perceptrons(value)
 
 
 def _name(estimator: Any) -> str:

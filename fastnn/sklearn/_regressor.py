@@ -14,6 +14,7 @@ from sklearn.utils.metaestimators import available_if
 
 from fastnn._arrays import Array
 from fastnn.sklearn._base import FastMLP
+from fastnn.sklearn._compat import with_positions_of
 
 
 class MLPRegressor(FastMLP, neural_network.MLPRegressor):  # type: ignore[misc]
@@ -79,6 +80,7 @@ n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_
         "quantile": [Interval(Real, 0, 1, closed="neither")],
     }
 
+    @with_positions_of(neural_network.MLPRegressor)
     def __init__(
         self,
         loss: Any = "squared_error",

@@ -14,15 +14,18 @@ from sklearn.model_selection import train_test_split
 
 from fastnn._arrays import Array
 from fastnn.optim import HYPER, OptimizerState
+from fastnn.sklearn._callbacks import FitTasks
 from fastnn.sklearn._net import Net
 
 STOCHASTIC = ("sgd", "adam", "adamw")
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
-# A sparse X becomes dense at once up to here; a larger one a batch at a time.
-_DENSE_BYTES = 1 << 28
+# An X that the engine cannot read as it is, sparse or in another order, is copied at once up to here; a larger one a
+# batch at a time, as scikit-learn does with all of them.
+_COPY_BYTES = 1 << 28
 _DENSE_ROWS = 1024
+_STOPPED = 99  # SciPy's status where a callback has ended the search: no failure to converge
 
 
 def dense(X: Any, dtype: np.dtype[Any]) -> Array:
@@ -30,10 +33,15 @@ def dense(X: Any, dtype: np.dtype[Any]) -> Array:
     return np.require(X.toarray() if scipy.sparse.issparse(X) else X, dtype, ["C", "A"])
 
 
+def readable(X: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether the engine takes X as it is."""
+    return not scipy.sparse.issparse(X) and X.dtype == dtype and X.flags.c_contiguous and X.flags.aligned
+
+
 def prepared(X: Any, dtype: np.dtype[Any]) -> Any:
-    """X as the engine takes it, or as rows to be made dense in pieces where all at once would not fit."""
-    if scipy.sparse.issparse(X) and X.shape[0] * X.shape[1] * dtype.itemsize > _DENSE_BYTES:
-        return X.tocsr()
+    """X as the engine takes it, or as rows to be copied in pieces where all at once would be too much."""
+    if X.shape[0] * X.shape[1] * dtype.itemsize > _COPY_BYTES and not readable(X, dtype):
+        return X.tocsr() if scipy.sparse.issparse(X) else X
     return dense(X, dtype)
 
 
@@ -91,7 +99,7 @@ class Rule:
 
 
 def fit_stochastic(
-    est: Any, net: Net, X: Any, y: Array, target: Array, weight: Array | None, incremental: bool
+    est: Any, net: Net, X: Any, y: Array, target: Array, weight: Array | None, incremental: bool, tasks: FitTasks
 ) -> None:
     """Train by mini-batches: scikit-learn's draws, its rules for stopping, its attributes."""
     if not incremental or not isinstance(getattr(est, "_optimizer", None), Rule):
@@ -110,6 +118,7 @@ def fit_stochastic(
     try:
         est.n_iter_ = 0
         for _ in _progress(est):
+            tasks.begin(_kept(est, net))
             if est.shuffle:
                 order = order[_permutation(n, est._random_state)]
             est.loss_ = epoch.run(order if est.shuffle else None)
@@ -121,7 +130,7 @@ def fit_stochastic(
             _judge(est, net, validation)
             est._optimizer.epoch_ended(est.t_)
             asked = [callback(est) for callback in est.callbacks or ()]
-            if any(answer is True for answer in asked):
+            if tasks.end(_kept(est, net)) or any(answer is True for answer in asked):
                 break
             if est._no_improvement_count > est.n_iter_no_change:
                 what = "Validation score did" if est.early_stopping else "Training loss did"
@@ -151,6 +160,11 @@ def _permutation(n: int, random_state: np.random.RandomState) -> Array:
     return index
 
 
+def _kept(est: Any, net: Net) -> Array:
+    """The parameters that a fit is left with when it stops now."""
+    return est._best_parameters if est.early_stopping else net.engine.parameters
+
+
 class _Epoch:
     """The data of a fit and room for an epoch's losses."""
 
@@ -165,7 +179,7 @@ class _Epoch:
     def run(self, order: Array | None) -> float:
         """One epoch; its mean loss. ValueError where it is no longer finite and there is nothing to go back to."""
         rates = np.full(len(self.rows), self.rule.learning_rate)
-        if scipy.sparse.issparse(self.X):
+        if not readable(self.X, self.engine.parameters.dtype):
             done = self._pieces(np.arange(self.X.shape[0]) if order is None else order, rates)
         else:
             done = self.engine.run(
@@ -256,7 +270,7 @@ def _judge(est: Any, net: Net, validation: Any) -> None:
         est._best_parameters = net.engine.parameters.copy()
 
 
-def fit_lbfgs(est: Any, net: Net, X: Any, target: Array, weight: Array | None) -> None:
+def fit_lbfgs(est: Any, net: Net, X: Any, target: Array, weight: Array | None, tasks: FitTasks) -> None:
     """Minimise the cost of all rows by SciPy's L-BFGS-B over the flat vector of parameters."""
     from sklearn.utils.optimize import _check_optimize_result
 
@@ -267,20 +281,25 @@ def fit_lbfgs(est: Any, net: Net, X: Any, target: Array, weight: Array | None) -
         est.loss_ = float(intermediate_result.fun)
         if est.verbose:
             print(f"Iteration {est.n_iter_}, loss = {est.loss_:.8f}")
-        for callback in est.callbacks or ():
-            if callback(est) is True:
-                raise StopIteration
+        asked = [callback(est) for callback in est.callbacks or ()]
+        if tasks.end(intermediate_result.x) or any(answer is True for answer in asked):
+            raise StopIteration
+        tasks.begin(intermediate_result.x)
 
     est.n_iter_ = 0
+    tasks.begin(net.engine.parameters)
     result = scipy.optimize.minimize(
         objective,
         net.engine.parameters.astype(np.float64),
         method="L-BFGS-B",
         jac=True,
-        callback=report if est.verbose or est.callbacks else None,
+        callback=report if est.verbose or est.callbacks or tasks.fit else None,
         options={"maxfun": est.max_fun, "maxiter": est.max_iter, "gtol": est.tol},
     )
-    est.n_iter_ = _check_optimize_result("lbfgs", result, est.max_iter)
+    if result.status == _STOPPED:
+        est.n_iter_ = result.nit
+    else:
+        est.n_iter_ = _check_optimize_result("lbfgs", result, est.max_iter)
     est.loss_ = result.fun
     net.engine.parameters[...] = result.x
 
@@ -295,7 +314,7 @@ class _Objective:
     def __call__(self, parameters: Array) -> tuple[float, Array]:
         engine = self.engine
         engine.parameters[...] = parameters
-        if scipy.sparse.issparse(self.X):
+        if not readable(self.X, engine.parameters.dtype):
             return self._pieces()
         cost = engine.loss_and_gradients(self.X, self.target, self.weight)
         # A copy: SciPy keeps the gradients of earlier points.
