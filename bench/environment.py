@@ -16,7 +16,8 @@ from typing import Any
 LIBRARIES = ("numpy", "scipy", "torch", "jax", "optax", "scikit-learn", "onnxruntime")
 
 
-# As on a processor without AVX-512, nearly: onnxruntime has no such switch, and with ATen's torch.compile gives NaN (2.13).
+# As on a processor without AVX-512, nearly: onnxruntime has no such switch, and with ATen's (ATEN_CPU_CAPABILITY)
+# torch.compile gives NaN in 2.13.
 AVX2_FOR_ALL = {
     "OPENBLAS_CORETYPE": "Haswell",
     "ONEDNN_MAX_CPU_ISA": "AVX2",

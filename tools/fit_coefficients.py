@@ -84,7 +84,11 @@ FITS = [
     # name; function, range, degree of float32; the same of float64
     ("EXPM1_TAIL", (expm1_tail, (-HALF_LN2, HALF_LN2), 4), (expm1_tail, (-HALF_LN2, HALF_LN2), 10)),
     ("HALVED_TAIL", (halved_tail, (-2 * HALF_LN2, 2 * HALF_LN2), 4), (halved_tail, (-2 * HALF_LN2, 2 * HALF_LN2), 10)),
-    ("DOUBLED_TAIL", (doubled_tail, (-HALF_LN2 / 2, HALF_LN2 / 2), 4), (doubled_tail, (-HALF_LN2 / 2, HALF_LN2 / 2), 10)),
+    (
+        "DOUBLED_TAIL",
+        (doubled_tail, (-HALF_LN2 / 2, HALF_LN2 / 2), 4),
+        (doubled_tail, (-HALF_LN2 / 2, HALF_LN2 / 2), 10),
+    ),
     ("LOG1P_TAIL", (log1p_tail, (mp.mpf(0), mp.mpf(1) / 9), 3), (log1p_tail, (mp.mpf(0), mp.mpf(1) / 9), 10)),
     (
         "GELU_TAIL",
