@@ -17,11 +17,11 @@ FNN_INLINE vec KERNEL(identity_slope)(vec y, vec z, vec alpha) {
     return KERNEL(set1)(C(1.0));
 }
 
-/* e^z / (1 + e^z): both tails keep their relative accuracy; where the clamp begins the result is 1 long since. */
 FNN_INLINE vec KERNEL(sigmoid_value)(vec z, vec alpha) {
     (void)alpha;
-    const vec e = KERNEL(exp)(KERNEL(at_most)(z, C(40.0)));
-    return e / (C(1.0) + e);
+    vec t;
+    const vec e = KERNEL(odds)(z, &t);
+    return e / (e + t);
 }
 
 FNN_INLINE vec KERNEL(sigmoid_slope)(vec y, vec z, vec alpha) {
@@ -29,16 +29,17 @@ FNN_INLINE vec KERNEL(sigmoid_slope)(vec y, vec z, vec alpha) {
     return y * (C(1.0) - y);
 }
 
-/* h / (h + 1) with h = (e^2a - 1) / 2, a = |z|; 1 to the last bit from a = 20 on. The exponential's reduction is in halves,
-   2a = k ln 2 + 2r, which spares the doubling, and in one piece: what ln 2 is rounded by counts for k large, where the result
-   does not depend on it. */
+/* (e^2a - 1) / (e^2a + 1) with a = |z| and e^2a = 2^k (1 + 2q), as (q + (1 - 2^-k) / 2) / (q + (1 + 2^-k) / 2); 1 to the last
+   bit from a = 20 on. The reduction is in halves, 2a = k ln 2 + 2r, which spares the doubling, and in one piece: what ln 2 is
+   rounded by counts for k large, where the result does not depend on it. */
 FNN_INLINE vec KERNEL(tanh_value)(vec z, vec alpha) {
     (void)alpha;
     const vec a = KERNEL(at_most)(KERNEL(absolute)(z), C(20.0));
-    const vec k = (a * (C(2.0) * FNN_LOG2E) + FNN_ROUNDER) - FNN_ROUNDER, power = KERNEL(power_of_two)(k);
+    const vec shifted = a * (C(2.0) * FNN_LOG2E) + FNN_ROUNDER, k = shifted - FNN_ROUNDER;
+    const vec t = KERNEL(over_power)(KERNEL(set1)(C(0.5)), shifted);
     const vec r = a - k * (C(0.5) * FNN_LN2);
-    const vec h = (r + r * r * FNN_POLYNOMIAL(r, FNN_DOUBLED_TAIL)) * power + (power * C(0.5) - C(0.5));
-    return KERNEL(copysign)(h / (h + C(1.0)), z);
+    const vec q = r + r * r * FNN_POLYNOMIAL(r, FNN_DOUBLED_TAIL);
+    return KERNEL(with_sign)((q + (C(0.5) - t)) / (q + (C(0.5) + t)), z);
 }
 
 FNN_INLINE vec KERNEL(tanh_slope)(vec y, vec z, vec alpha) {
@@ -85,12 +86,12 @@ FNN_INLINE vec KERNEL(softplus_slope)(vec y, vec z, vec alpha) {
     return -KERNEL(expm1)(-KERNEL(at_most)(y, C(45.0)));
 }
 
-/* The normal distribution's tail: (a + K) factor Phi(-a) = result 2^k, a = |z| up to where the tail is zero, as e^(-a^2/2)
+/* The normal distribution's tail: (a + K) factor scale Phi(-a) = result 2^k, a = |z| up to where the tail is zero, as e^(-a^2/2)
    times a polynomial in s - 1/2, s = a / (a + K). The square is taken exactly, in two parts, and the second goes into the exponential's reduced argument;
    e^(-a^2/2) itself is exp_m 2^k. */
 #define FNN_GELU_LIMIT (FNN_BITS == 32 ? C(15.0) : C(38.9))
 
-FNN_INLINE vec KERNEL(normal_tail_times)(vec a, vec s, vec factor, vec *exp_m, vec *k) {
+FNN_INLINE vec KERNEL(normal_tail_times)(vec a, vec s, vec factor, real scale, vec *exp_m, vec *shifted) {
 #ifdef FNN_AVX /* the rounding of the product, from a fused multiply-add */
     const vec square = a * a;
     const vec rest = (vec)FNN_AVX(fmsub)((FNN_AVX_VECTOR)a, (FNN_AVX_VECTOR)a, (FNN_AVX_VECTOR)square);
@@ -98,10 +99,11 @@ FNN_INLINE vec KERNEL(normal_tail_times)(vec a, vec s, vec factor, vec *exp_m, v
     const vec high = (vec)((ivec)a & FNN_HIGH_BITS), square = high * high, rest = (a - high) * (a + high);
 #endif
     /* As `reduce` of -a^2/2, but of -2 times its r, which saves a multiplication. */
-    *k = (square * (C(-0.5) * FNN_LOG2E) + FNN_ROUNDER) - FNN_ROUNDER;
-    const vec r = ((square + *k * (C(2.0) * FNN_LN2_HIGH)) + *k * (C(2.0) * FNN_LN2_LOW)) + rest;
+    *shifted = square * (C(-0.5) * FNN_LOG2E) + FNN_ROUNDER;
+    const vec k = *shifted - FNN_ROUNDER;
+    const vec r = ((square + k * (C(2.0) * FNN_LN2_HIGH)) + k * (C(2.0) * FNN_LN2_LOW)) + rest;
     const vec u = r * (C(-0.5) + r * FNN_POLYNOMIAL(r, FNN_HALVED_TAIL));
-    const vec w = factor * FNN_POLYNOMIAL(s - C(0.5), FNN_GELU_TAIL);
+    const vec w = factor * FNN_SCALED_POLYNOMIAL(scale, s - C(0.5), FNN_GELU_TAIL);
     *exp_m = C(1.0) + u;
     return w + w * u; /* one rounding less than w (1 + u) */
 }
@@ -109,43 +111,44 @@ FNN_INLINE vec KERNEL(normal_tail_times)(vec a, vec s, vec factor, vec *exp_m, v
 /* z Phi(z) = max(z, 0) - |z| Phi(-|z|), multiplied before it is scaled into the denormals. */
 FNN_INLINE vec KERNEL(gelu_value)(vec z, vec alpha) {
     (void)alpha;
-    vec exp_m, k;
+    vec exp_m, shifted;
     const vec a = KERNEL(at_most)(KERNEL(absolute)(z), FNN_GELU_LIMIT);
-    const vec s = a / (a + FNN_GELU_CENTRE), tail = KERNEL(normal_tail_times)(a, s, s, &exp_m, &k);
-    return KERNEL(at_least)(z, C(0.0)) - KERNEL(scale_by_power)(tail, k);
+    const vec s = a / (a + FNN_GELU_CENTRE), tail = KERNEL(normal_tail_times)(a, s, s, C(1.0), &exp_m, &shifted);
+    return KERNEL(at_least)(z, C(0.0)) - KERNEL(scale_by_power)(tail, shifted);
 }
 
 /* Phi(z) + z phi(z) */
 FNN_INLINE vec KERNEL(gelu_slope)(vec y, vec z, vec alpha) {
     (void)y, (void)alpha;
-    vec exp_m, k;
+    vec exp_m, shifted;
     const vec a = KERNEL(at_most)(KERNEL(absolute)(z), FNN_GELU_LIMIT);
     const vec inverse = C(1.0) / (a + FNN_GELU_CENTRE);
-    const vec tail_m = KERNEL(normal_tail_times)(a, a * inverse, inverse, &exp_m, &k);
-    const vec tail = KERNEL(scale_by_power)(tail_m, k);
+    const vec tail_m = KERNEL(normal_tail_times)(a, a * inverse, inverse, FNN_LOWERED, &exp_m, &shifted);
+    const vec power = KERNEL(lifted_power)(shifted), tail = tail_m * power;
     const vec bounded = KERNEL(at_most)(KERNEL(at_least)(z, C(-40.0)), C(40.0));
-    const vec density = KERNEL(scale_by_power)(exp_m * C(0.39894228040143267794), k);
+    const vec density = exp_m * (C(0.39894228040143267794) * FNN_LOWERED) * power;
     return KERNEL(select)(z < C(0.0), tail, C(1.0) - tail) + bounded * density;
 }
 
-/* z e^z / (1 + e^z) for z < 0, where z is multiplied in before e^z is scaled into the denormals, else z / (1 + e^-z). */
+/* z e^z / (1 + e^z), and z itself where the quotient is 1. Brought to where it is denormal after the division. */
 FNN_INLINE vec KERNEL(silu_value)(vec z, vec alpha) {
     (void)alpha;
-    vec k;
-    const vec m = KERNEL(exp_parts)(KERNEL(at_least)(KERNEL(negative_abs)(z), FNN_EXP_LOW), &k);
-    const vec denominator = C(1.0) + KERNEL(scale_by_power)(m, k);
-    const ivec negative = z < C(0.0);
+    vec shifted;
+    const vec most = KERNEL(at_most)(z, C(40.0));
+    const vec m = KERNEL(exp_parts)(KERNEL(at_least)(most, FNN_EXP_LOW), &shifted, C(1.0));
+    const vec t = KERNEL(over_power)(KERNEL(set1)(FNN_LOWERED), shifted);
     /* The bound keeps -inf times zero away; there the result is zero long since. */
-    const vec q = KERNEL(select)(negative, KERNEL(at_least)(z, C(-1000.0)) * m, z) / denominator;
-    return KERNEL(select)(negative, KERNEL(scale_by_power)(q, k), q);
+    const vec q = KERNEL(at_least)(most, C(-1000.0)) * m / (m * FNN_LOWERED + t);
+    return KERNEL(select)(z > C(40.0), z, q * FNN_LOWERED);
 }
 
-/* s + z s (1 - s) with s = sigmoid(z), and 1 - s taken as sigmoid(-z) */
+/* s + z s (1 - s) with s = sigmoid(z), and 1 - s without its rounding */
 FNN_INLINE vec KERNEL(silu_slope)(vec y, vec z, vec alpha) {
-    (void)y;
+    (void)y, (void)alpha;
+    vec t;
+    const vec e = KERNEL(odds)(z, &t), sum = e + t, s = e / sum;
     const vec bounded = KERNEL(at_most)(KERNEL(at_least)(z, C(-1000.0)), C(1000.0));
-    const vec s = KERNEL(sigmoid_value)(z, alpha);
-    return s + bounded * s * KERNEL(sigmoid_value)(-z, alpha);
+    return s + bounded * s * (t / sum);
 }
 
 /* Threshold units: no gradient. */

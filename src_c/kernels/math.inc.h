@@ -1,7 +1,7 @@
 /* exp, expm1, log1p and their relatives on vectors, within about 2 ulp over the whole range, denormal results included.
    Ordinary arithmetic without tables or branches, so that it vectorises for every instruction set; NaN goes through, since
-   every clamp is a comparison that NaN fails. Generates power_of_two, scale_by_power,
-   reduce, exp_parts, exp, expm1, log1p, log. */
+   every clamp is a comparison that NaN fails. Generates reduce,
+   times_power, over_power, lifted_power, scale_by_power, exp_parts, odds, exp, expm1, log1p, log. */
 
 #if FNN_BITS == 32
 /* ln 2 in two parts; the first has so few bits that k times it is exact for every exponent k. */
@@ -11,7 +11,8 @@
 #define FNN_ROUNDER C(12582912.0)
 #define FNN_EXPONENT_BIAS C(127.0)
 #define FNN_EXP_LOW C(-115.0) /* exp(x), and |x| exp(x), are zero below */
-#define FNN_LIFT C(64.0)
+#define FNN_ODDS_LOW C(-104.5)
+#define FNN_ODDS_SCALE C(0x1p-24)
 #define FNN_LOWERED C(0x1p-64)
 #define FNN_EXPM1_TAIL FNN_EXPM1_TAIL_32
 #define FNN_LOG1P_TAIL FNN_LOG1P_TAIL_32
@@ -26,7 +27,8 @@
 #define FNN_ROUNDER C(6755399441055744.0)
 #define FNN_EXPONENT_BIAS C(1023.0)
 #define FNN_EXP_LOW C(-760.0)
-#define FNN_LIFT C(512.0)
+#define FNN_ODDS_LOW C(-745.5)
+#define FNN_ODDS_SCALE C(0x1p-54)
 #define FNN_LOWERED C(0x1p-512)
 #define FNN_EXPM1_TAIL FNN_EXPM1_TAIL_64
 #define FNN_LOG1P_TAIL FNN_LOG1P_TAIL_64
@@ -40,53 +42,69 @@
 #define FNN_LOG2E C(1.44269504088896340736)
 #define FNN_LN2 C(0.693147180559945309417)
 
-#define FNN_POLYNOMIAL(x, ...) \
-    KERNEL(polynomial)(x, (const real[]){__VA_ARGS__}, (int)(sizeof((const real[]){__VA_ARGS__}) / sizeof(real)) - 1)
+#define FNN_POLYNOMIAL(x, ...) FNN_SCALED_POLYNOMIAL(C(1.0), x, __VA_ARGS__)
+#define FNN_SCALED_POLYNOMIAL(scale, x, ...) \
+    KERNEL(polynomial) \
+    (x, (const real[]){__VA_ARGS__}, (int)(sizeof((const real[]){__VA_ARGS__}) / sizeof(real)) - 1, scale)
 
-/* 2^k as a vector for integral k within the range of normal numbers. */
-FNN_INLINE vec KERNEL(power_of_two)(vec k) {
-    /* The sum's low bits hold k + bias; the shift drops the rest and makes it an exponent. */
-    return (vec)((ivec)(k + (FNN_ROUNDER + FNN_EXPONENT_BIAS)) << FNN_MANTISSA);
+/* x = k ln 2 + r with |r| <= ln 2 / 2. Returns r; k is in the low bits of shifted, which is k + FNN_ROUNDER. */
+FNN_INLINE vec KERNEL(reduce)(vec x, vec *shifted) {
+    *shifted = x * FNN_LOG2E + FNN_ROUNDER;
+    const vec k = *shifted - FNN_ROUNDER;
+    return (x - k * FNN_LN2_HIGH) - k * FNN_LN2_LOW;
 }
 
-/* v 2^k for v near 1 and integral k, from where the result is zero up to 60: rounds into the denormals once, by lifting the
-   exponent out of their reach and taking that back. */
-FNN_INLINE vec KERNEL(scale_by_power)(vec v, vec k) {
-#if FNN_VBYTES == 64 && FNN_BITS == 32
-    return (vec)_mm512_scalef_ps((__m512)v, (__m512)k);
-#elif FNN_VBYTES == 64
-    return (vec)_mm512_scalef_pd((__m512d)v, (__m512d)k);
+/* x 2^k and x 2^-k: normal numbers, the exponent's bits counted up or down. */
+FNN_INLINE vec KERNEL(times_power)(vec x, vec shifted) { return (vec)((ivec)x + ((ivec)shifted << FNN_MANTISSA)); }
+
+FNN_INLINE vec KERNEL(over_power)(vec x, vec shifted) { return (vec)((ivec)x - ((ivec)shifted << FNN_MANTISSA)); }
+
+/* 2^k over FNN_LOWERED: what comes times FNN_LOWERED goes with one multiplication to where it belongs, and is rounded once if that
+   is among the denormals. For k from where the product is zero up to 60. */
+FNN_INLINE vec KERNEL(lifted_power)(vec shifted) {
+    return KERNEL(times_power)(KERNEL(set1)(C(1.0) / FNN_LOWERED), shifted);
+}
+
+/* v 2^k, also where v is too small to come times FNN_LOWERED. */
+FNN_INLINE vec KERNEL(scale_by_power)(vec v, vec shifted) {
+#if FNN_VBYTES == 64
+    return (vec)FNN_AVX(scalef)((FNN_AVX_VECTOR)v, (FNN_AVX_VECTOR)(shifted - FNN_ROUNDER));
 #else
-    return v * (vec)((ivec)(k + (FNN_ROUNDER + FNN_EXPONENT_BIAS + FNN_LIFT)) << FNN_MANTISSA) * FNN_LOWERED;
+    return v * KERNEL(lifted_power)(shifted) * FNN_LOWERED;
 #endif
 }
 
-/* x = k ln 2 + r with |r| <= ln 2 / 2. Returns r. */
-FNN_INLINE vec KERNEL(reduce)(vec x, vec *k) {
-    *k = (x * FNN_LOG2E + FNN_ROUNDER) - FNN_ROUNDER;
-    return (x - *k * FNN_LN2_HIGH) - *k * FNN_LN2_LOW;
+/* exp(x) = result / scale 2^k, the result 1 / sqrt 2 to sqrt 2 times scale, a power of two. */
+FNN_INLINE vec KERNEL(exp_parts)(vec x, vec *shifted, real scale) {
+    const vec r = KERNEL(reduce)(x, shifted);
+    return FNN_SCALED_POLYNOMIAL(scale, r, C(1.0), C(1.0), FNN_EXPM1_TAIL);
 }
 
-/* exp(x) = result 2^k, the result 1 / sqrt 2 to sqrt 2. */
-FNN_INLINE vec KERNEL(exp_parts)(vec x, vec *k) {
-    const vec r = KERNEL(reduce)(x, k);
-    return FNN_POLYNOMIAL(r, C(1.0), C(1.0), FNN_EXPM1_TAIL);
+/* e^x = result / t, and so 1 / (1 + e^-x) = result / (result + t): both tails keep their relative accuracy. x is clamped to
+   where the quotient is 0, or 1, to the last bit. Both are e^x's parts times the same power of two, with which t is finite
+   even where the quotient is denormal. */
+FNN_INLINE vec KERNEL(odds)(vec x, vec *t) {
+    vec shifted;
+    const vec z = KERNEL(at_least)(KERNEL(at_most)(x, C(40.0)), FNN_ODDS_LOW);
+    const vec e = KERNEL(exp_parts)(z, &shifted, FNN_ODDS_SCALE);
+    *t = KERNEL(over_power)(KERNEL(set1)(FNN_ODDS_SCALE), shifted);
+    return e;
 }
 
 /* For x <= 40. */
 FNN_INLINE vec KERNEL(exp)(vec x) {
-    vec k;
-    const vec m = KERNEL(exp_parts)(KERNEL(at_least)(x, FNN_EXP_LOW), &k);
-    return KERNEL(scale_by_power)(m, k);
+    vec shifted;
+    const vec m = KERNEL(exp_parts)(KERNEL(at_least)(x, FNN_EXP_LOW), &shifted, FNN_LOWERED);
+    return m * KERNEL(lifted_power)(shifted);
 }
 
 /* exp(x) - 1 for |x| <= 60: exact to a few ulp at zero too, as 2^k (exp(r) - 1) + (2^k - 1). */
 FNN_INLINE vec KERNEL(expm1)(vec x) {
-    vec k;
-    const vec r = KERNEL(reduce)(x, &k);
+    vec shifted;
+    const vec r = KERNEL(reduce)(x, &shifted);
     const vec p = r + r * r * FNN_POLYNOMIAL(r, FNN_EXPM1_TAIL);
-    const vec scale = KERNEL(power_of_two)(k);
-    return p * scale + (scale - C(1.0));
+    const vec power = KERNEL(times_power)(KERNEL(set1)(C(1.0)), shifted);
+    return p * power + (power - C(1.0));
 }
 
 /* log(1 + e) for 0 <= e <= 1, as 2 atanh(s) with s = e / (2 + e) <= 1/3. */

@@ -19,16 +19,16 @@ enum { KERNEL(short_row) = 128 };
 FNN_INLINE vec KERNEL(shifted_exp)(vec z, vec top) {
     const vec base = KERNEL(select)(KERNEL(absolute)(top) < C(-2.0) * FNN_EXP_LOW, KERNEL(set1)(C(0.0)), top);
     const vec n = ((top - base) * FNN_LOG2E + FNN_ROUNDER) - FNN_ROUNDER;
-    vec k;
-    const vec m = KERNEL(exp_parts)(KERNEL(at_least)(z - base, C(3.0) * FNN_EXP_LOW), &k);
-    return KERNEL(scale_by_power)(m, KERNEL(at_least)(k - n, C(1.5) * FNN_EXP_LOW));
+    vec shifted;
+    const vec m = KERNEL(exp_parts)(KERNEL(at_least)(z - base, C(3.0) * FNN_EXP_LOW), &shifted, FNN_LOWERED);
+    return m * KERNEL(lifted_power)(KERNEL(at_least)(shifted - n, FNN_ROUNDER + C(1.5) * FNN_EXP_LOW));
 }
 
 /* The same but for a power of two, for |z| <= FNN_PLAIN_EXP. */
 FNN_INLINE vec KERNEL(plain_exp)(vec z) {
-    vec k;
-    const vec m = KERNEL(exp_parts)(z, &k);
-    return (vec)((ivec)m + ((ivec)(k + FNN_ROUNDER) << FNN_MANTISSA));
+    vec shifted;
+    const vec m = KERNEL(exp_parts)(z, &shifted, C(1.0));
+    return KERNEL(times_power)(m, shifted);
 }
 
 /* --- Long rows ------------------------------------------------------------------------------------------------------- */

@@ -78,7 +78,6 @@ const fnn_kernels KERNEL(kernels) = {
 #undef FNN_LN2
 #undef FNN_PLAIN_EXP
 #undef FNN_EXP_LOW
-#undef FNN_LIFT
 #undef FNN_LOWERED
 #undef FNN_EXPM1_TAIL
 #undef FNN_LOG1P_TAIL
@@ -89,6 +88,9 @@ const fnn_kernels KERNEL(kernels) = {
 #undef FNN_GELU_LIMIT
 #undef FNN_HIGH_BITS
 #undef FNN_POLYNOMIAL
+#undef FNN_SCALED_POLYNOMIAL
+#undef FNN_ODDS_LOW
+#undef FNN_ODDS_SCALE
 #undef FNN_STAMP_THRESHOLD
 #undef FNN_STAMP_ELEMENTWISE
 #undef FNN_STAMP_ROWWISE

@@ -6,7 +6,7 @@
      C(literal)    a constant of type real
 
    Expects FNN_ISA, FNN_VBYTES and FNN_BITS; table.inc.h undefines what this file defines.
-   Generates load, store, in_register, their tails and halves, set1, select, clamps, larger, any, absolute, copysign, sum_lanes, polynomial. */
+   Generates load, store, in_register, their tails and halves, set1, select, clamps, larger, any, absolute, with_sign, sum_lanes, polynomial. */
 
 #define FNN_PASTE_(name, bits, isa) name##_f##bits##_##isa
 #define FNN_PASTE(name, bits, isa) FNN_PASTE_(name, bits, isa)
@@ -205,9 +205,9 @@ FNN_INLINE vec KERNEL(negative_abs)(vec x) { return (vec)((ivec)x | (ivec)KERNEL
 
 FNN_INLINE vec KERNEL(absolute)(vec x) { return (vec)((ivec)x & ~(ivec)KERNEL(set1)(C(-0.0))); }
 
-FNN_INLINE vec KERNEL(copysign)(vec magnitude, vec sign) {
-    const ivec sign_bit = (ivec)KERNEL(set1)(C(-0.0));
-    return (vec)(((ivec)magnitude & ~sign_bit) | ((ivec)sign & sign_bit));
+/* magnitude, which has no sign, with that of another. */
+FNN_INLINE vec KERNEL(with_sign)(vec magnitude, vec sign) {
+    return (vec)((ivec)magnitude | ((ivec)sign & (ivec)KERNEL(set1)(C(-0.0))));
 }
 
 /* 16 bytes, which every instruction set has: `square` of them are a square matrix. */
@@ -274,11 +274,11 @@ FNN_INLINE double KERNEL(sum_lanes_double)(vec v) {
     return sum;
 }
 
-/* Horner's rule, coefficients lowest power first. */
-FNN_INLINE vec KERNEL(polynomial)(vec x, const real *coefficients, int degree) {
-    vec sum = KERNEL(set1)(coefficients[degree]);
+/* Horner's rule, coefficients lowest power first, each times a power of two. */
+FNN_INLINE vec KERNEL(polynomial)(vec x, const real *coefficients, int degree, real scale) {
+    vec sum = KERNEL(set1)(coefficients[degree] * scale);
 #pragma GCC unroll 32
     for (int i = degree - 1; i >= 0; i--)
-        sum = sum * x + coefficients[i];
+        sum = sum * x + coefficients[i] * scale;
     return sum;
 }
