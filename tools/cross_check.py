@@ -1,7 +1,7 @@
 """Compile the C core for another platform, all warnings being errors, and run tests/c/check_kernels.c in an emulator.
 
-``python tools/cross_check.py`` does it for aarch64 (needs Debian's gcc-aarch64-linux-gnu and qemu-user); others are named
-by ``--cc`` and ``--emulator``. For platforms with no instruction set but their own, so not for x86-64.
+``python tools/cross_check.py`` does it for aarch64 (needs Debian's gcc-aarch64-linux-gnu and qemu-user); others are
+named by ``--cc`` and ``--emulator``. For platforms with no instruction set but their own, so not for x86-64.
 """
 
 import argparse
