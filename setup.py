@@ -4,7 +4,10 @@ One static library for each instruction set, compiled from the same sources with
 C core that knows no instruction set, then the Cython extensions that link them.
 """
 
+import os
 import platform
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +18,11 @@ from setuptools.command.build_py import build_py
 # Errors of arithmetic are neither trapped nor reported in errno; everything else of IEEE 754 stays (no -ffast-math: it
 # would also set flush-to-zero for the whole process).
 C_FLAGS = ["-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fvisibility=hidden"]
+# Debug information would be four fifths of the wheel, and Python's own flags ask for it; CFLAGS="-g" brings it back.
+DEBUG_FLAGS = [] if re.search(r"(^|\s)-g", os.environ.get("CFLAGS", "")) else ["-g0"]
+# Named, although every Python has them loaded: otherwise a symbol is bound to whichever version comes first, and before
+# glibc 2.34 that is a pthread_cond_wait of another age.
+SYSTEM_LIBRARIES = [] if sys.platform == "win32" else ["m", "pthread"]
 IS_X86 = platform.machine().lower() in {"x86_64", "amd64"}
 # Instruction set -> its compiler flags; src_c/isa/<name>.c includes the kernels. `base` is the platform's own.
 ISA_FLAGS = {"base": []}
@@ -56,7 +64,8 @@ class BuildPackage(build_py):
 
 def library(name, sources, flags):
     """One entry for setuptools' build_clib, rebuilt when any header changes."""
-    settings = {"sources": sources, "cflags": [*C_FLAGS, *flags], "include_dirs": ["src_c"], "obj_deps": {"": HEADERS}}
+    cflags = [*C_FLAGS, *flags, *DEBUG_FLAGS]
+    settings = {"sources": sources, "cflags": cflags, "include_dirs": ["src_c"], "obj_deps": {"": HEADERS}}
     return f"fnn_{name}", settings
 
 
@@ -80,8 +89,8 @@ extensions = [
         f"fastnn.{name}",
         [f"fastnn/{name}.pyx"],
         include_dirs=["src_c", np.get_include()],
-        extra_compile_args=["-O2", "-fvisibility=hidden", "-Wno-unused-function"],
-        libraries=[f"fnn_{part}" for part in parts],
+        extra_compile_args=["-O2", "-fvisibility=hidden", "-Wno-unused-function", *DEBUG_FLAGS],
+        libraries=[*(f"fnn_{part}" for part in parts), *SYSTEM_LIBRARIES],
         define_macros=[
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
             ("NPY_TARGET_VERSION", "NPY_2_0_API_VERSION"),

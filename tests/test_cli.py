@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from idx_files import write_idx_folder
 
 import fastnn
 from fastnn.__main__ import main
+
+needs_plot = pytest.mark.skipif(find_spec("matplotlib") is None, reason="the plot extra is not installed")
 
 
 def _run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -24,6 +27,7 @@ def test_info_names_what_was_chosen_and_what_forces_it() -> None:
         assert word in done.stdout
 
 
+@needs_plot
 def test_missing_folder_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
     done = _run("demo", "--data", str(tmp_path / "absent"))
     assert done.returncode == 2
@@ -31,6 +35,7 @@ def test_missing_folder_is_one_sentence_and_exit_code_2(tmp_path: Path) -> None:
     assert done.stderr == f"fastnn demo: {tmp_path / 'absent'}: there is no such folder\n"
 
 
+@needs_plot
 def test_damaged_folder_is_one_sentence_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = write_idx_folder(tmp_path / "data")
     file = folder / "t10k-images-idx3-ubyte.gz"
@@ -41,10 +46,10 @@ def test_damaged_folder_is_one_sentence_and_exit_code_2(tmp_path: Path, capsys: 
     assert printed.out == ""
 
 
+@needs_plot
 def test_output_folder_that_is_missing_is_told_before_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("matplotlib", reason="the plot extra is not installed")
     assert main(["demo", "--output", str(tmp_path / "absent" / "a.png")]) == 2
     printed = capsys.readouterr()
     assert "there is no folder" in printed.err

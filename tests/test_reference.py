@@ -5,11 +5,13 @@ import importlib
 import math
 from collections.abc import Callable
 
-import autograd
-import autograd.numpy as anp
-import autograd.scipy.special as asp
 import numpy as np
 import pytest
+
+autograd = pytest.importorskip("autograd", reason="autograd is not installed")
+
+import autograd.numpy as anp
+import autograd.scipy.special as asp
 from opcases import CASES
 from oprecord import Case, assert_close, every, widened
 

@@ -3,9 +3,11 @@
 from functools import cache
 from types import ModuleType
 
-import mpmath
 import numpy as np
 import pytest
+
+mpmath = pytest.importorskip("mpmath", reason="mpmath is not installed")
+
 import truths
 from opcases import forward
 from oprecord import ULPS, special_values
