@@ -76,6 +76,11 @@ enum { FNN_BLAS_SMALL = 1000 * 1000, FNN_BLAS_DOTS = 1200, FNN_BLAS_DOT_LENGTH =
    elements, for every panel. */
 enum { FNN_LONG_ROWS = 1024, FNN_LONG_COLUMNS = 256, FNN_LONG_BYTES = 16 << 20 };
 enum { FNN_DOWN_BYTES = 8 << 20, FNN_DOWN_RESULT = 1 << 16 };
+/* Where it is ahead by a tenth or two: outer products with rows of two or three vectors, results of one vector from long sums,
+   and more dot products where they are short. */
+enum { FNN_OUTER_ROWS = 256, FNN_OUTER_LEAST = 17, FNN_OUTER_MOST = 48 };
+enum { FNN_ONE_VECTOR = 8, FNN_ONE_VECTOR_ROWS = 96, FNN_ONE_VECTOR_SUM = 512 };
+enum { FNN_SHORT_DOTS = 4096, FNN_SHORT_DOT_LENGTH = 64 };
 
 int fnn_use_blas_alone(int mode, int isa, int dtype, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
     const double size = dtype == FNN_F32 ? 4 : 8, m = (double)M, k = (double)K, n = (double)N;
@@ -84,14 +89,17 @@ int fnn_use_blas_alone(int mode, int isa, int dtype, int product, ptrdiff_t M, p
     if (isa == FNN_ISA_AVX2)
         return fnn_use_blas(mode, isa, dtype, product, M, K, N) || use_blas_alone_avx2(size, product, M, K, N);
     if (product == FNN_WEIGHT_GRADIENT)
-        return size * m * k >= FNN_DOWN_BYTES && m * n > FNN_DOWN_RESULT;
+        return (size * m * k >= FNN_DOWN_BYTES && m * n > FNN_DOWN_RESULT) ||
+               (K <= 2 && M >= FNN_OUTER_ROWS && FNN_OUTER_LEAST <= N && N <= FNN_OUTER_MOST);
     if (M >= FNN_LONG_ROWS && N >= FNN_LONG_COLUMNS && size * k * (m + n) >= FNN_LONG_BYTES)
         return 1;
     if (K < FNN_BLAS_DOT_LENGTH || m * k * n > FNN_BLAS_SMALL)
         return 0;
     if (product == FNN_INPUT_GRADIENT) /* so few rows do not repay turning W over, nor results so narrow */
-        return M * N <= FNN_BLAS_DOTS && (M < 16 || N < 4 || M * N <= 8 * K);
-    return N < 4 && (M + 8) * K >= 2048; /* most of a vector would be empty */
+        return (M * N <= FNN_BLAS_DOTS && (M < 16 || N < 4 || M * N <= 8 * K)) ||
+               (M * N <= FNN_SHORT_DOTS && N < 4 && K < FNN_SHORT_DOT_LENGTH);
+    return (N < 4 && (M + 8) * K >= 2048) || /* most of a vector would be empty */
+           (N <= FNN_ONE_VECTOR && M >= FNN_ONE_VECTOR_ROWS && K >= FNN_ONE_VECTOR_SUM);
 }
 
 void fnn_hyper_fold(fnn_hyper *h, int64_t t) {
