@@ -52,7 +52,7 @@ class ReferenceEngine:
         self.parameters = np.zeros(spec.n_parameters, self.dtype)
         self.gradients = np.zeros(spec.n_parameters, self.dtype)
         # As of the compiled engine.
-        self.loss_scale, self.l2_by_weight = 1.0, False
+        self.loss_scale, self.l2_by_weight, self.bound = 1.0, False, 0.0
         self._layers = spec.layer_views(self.parameters)
         self._layer_gradients = spec.layer_views(self.gradients)
         self._newest_order: tuple[tuple[int, bool, int] | None, Array] = None, np.empty(0, np.intp)
@@ -231,7 +231,22 @@ class ReferenceEngine:
         result: tuple[float, Any] = loss_function(
             y, target, weight, **{LOSSES[self.spec.loss].gradient: None if gradient else False}
         )
+        if self.bound and LOSSES[self.spec.loss].link != "identity":
+            return self._bounded_loss(y, target, weight), result[1]
         return result
+
+    def _bounded_loss(self, z: Array, target: Array, weight: Array | None) -> float:
+        """The mean cross-entropy of single outcomes whose probabilities are kept within bound and 1 - bound."""
+        from scipy.special import log_softmax
+
+        outcomes = np.eye(z.shape[1])[target] if target.dtype == np.intp else target
+        if LOSSES[self.spec.loss].link == "softmax":
+            losses = -(outcomes * log_softmax(z.astype(np.float64), axis=1)).sum(axis=1, keepdims=True)
+        else:
+            losses = reference.softplus_forward(z.astype(np.float64)) - outcomes * z
+        # -log(1 - bound) is bound for one that small.
+        rows = np.clip(losses, self.bound, -np.log(self.bound)).sum(axis=1)
+        return float(np.average(rows, weights=weight))
 
     def _sparsity(self, a: Array, weight: Array | None, d: Array | None) -> float:
         """The sparsity cost of one hidden layer's outputs; its gradient is added to ``d``."""
