@@ -114,6 +114,8 @@ setup(
             "cdivision": True,
             "initializedcheck": False,
             "binding": True,
+            # Nothing relies on the GIL: networks are taken atomically (net.h), and settings are single words.
+            "freethreading_compatible": True,
         },
     ),
 )

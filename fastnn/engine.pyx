@@ -77,7 +77,7 @@ cdef class Engine:
     cdef int real_size
     cdef Py_ssize_t n_in, n_out
     cdef bint takes_labels, differentiable
-    cdef int busy  # the process in which a call uses the workspace, or 0
+    cdef int user  # the process in which a call uses the workspace, or 0
     # The workspace, and what it was planned for.
     cdef void *memory
     cdef void *workspace
@@ -243,9 +243,8 @@ cdef class Engine:
 
     cdef int _enter(self) except -1:
         """One call at a time may use the workspace."""
-        if self.busy == process:
+        if not fnn_take(&self.user, process):
             raise RuntimeError("this network is being trained or evaluated by another thread; use one network a thread")
-        self.busy = process
         return 0
 
     cdef int _require_gradient(self) except -1:
@@ -357,7 +356,7 @@ cdef class Engine:
                 fnn_input_gradient(&self.net, &machine, PyArray_DATA(self.parameters), PyArray_DATA(x),
                                    PyArray_DATA(dy), n, PyArray_DATA(dx), PyArray_DATA(transposed), self.workspace)
         finally:
-            self.busy = 0
+            fnn_give_back(&self.user)
         return dx if out is None else out
 
     # --- Cost and gradient --------------------------------------------------------------------------------------------
@@ -375,7 +374,7 @@ cdef class Engine:
                 cost = fnn_step(&self.net, &machine, PyArray_DATA(self.parameters), gradients, NULL, &batch, masks,
                                 self.workspace)
         finally:
-            self.busy = 0
+            fnn_give_back(&self.user)
         return cost
 
     def loss(self, X, target, weight, step=None):
@@ -414,7 +413,7 @@ cdef class Engine:
             with nogil:
                 cost = self._step(&machine, &batch)
         finally:
-            self.busy = 0
+            fnn_give_back(&self.user)
         return cost
 
     def run(self, X, target, weight, state, Py_ssize_t batch_size, bint shuffle, int64_t epoch, Py_ssize_t batch,
@@ -457,7 +456,7 @@ cdef class Engine:
                                  losses.shape[0], snapshot)
             state.hyper[HYPER["lr"]] = self.optimizer.hyper.lr
         finally:
-            self.busy = 0
+            fnn_give_back(&self.user)
         return done
 
     cdef Py_ssize_t _run(

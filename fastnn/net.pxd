@@ -61,6 +61,8 @@ cdef extern from "net.h" nogil:
 
     void fnn_net_plan(fnn_net *net, int real_size, int n_threads, Py_ssize_t n)
     Py_ssize_t fnn_net_bytes(const fnn_net *net, int real_size)
+    int fnn_take(int *user, int process)
+    void fnn_give_back(int *user)
     Py_ssize_t fnn_predict_scratch(const fnn_net *net, const fnn_machine *machine, Py_ssize_t n)
     void fnn_predict(const fnn_net *net, const fnn_machine *machine, const void *parameters, const void *x,
                      Py_ssize_t n, void *out, void **outputs, void *scratch)

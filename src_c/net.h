@@ -71,6 +71,15 @@ void fnn_net_plan(fnn_net *net, int real_size, int n_threads, ptrdiff_t n);
 /* Bytes of a workspace after fnn_net_plan. */
 ptrdiff_t fnn_net_bytes(const fnn_net *net, int real_size);
 
+/* One call at a time uses a workspace: whether this one may, which then has to give it back. user is a number of the process,
+   or 0; what is left from before a fork does not count. Atomic, for Pythons without a lock around everything. */
+static inline int fnn_take(int *user, int process) {
+    int before = __atomic_load_n(user, __ATOMIC_RELAXED);
+    return before != process &&
+           __atomic_compare_exchange_n(user, &before, process, 0, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+}
+static inline void fnn_give_back(int *user) { __atomic_store_n(user, 0, __ATOMIC_RELEASE); }
+
 /* out (n, n_out of the last layer) = the network's output; with outputs, one buffer (n, n_out) a layer, every layer's output
    instead. scratch: fnn_predict_scratch reals, not needed with outputs. */
 enum { FNN_PREDICT_CHUNK = 1024 };
