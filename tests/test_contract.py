@@ -60,7 +60,8 @@ def test_kernel_has_docstring_of_reference(name: str) -> None:
     document = getattr(reference, name).__doc__
     assert getattr(kernels, name).__doc__ == document
     for section in ("Parameters", "Raises", "Examples"):
-        assert f"{section}\n    ---" in document, f"{name}: docstring has no section {section}"
+        # Python 3.13 takes the indentation away when it compiles.
+        assert re.search(rf"{section}\n *---", document), f"{name}: docstring has no section {section}"
 
 
 def test_same_ops_in_both_modules() -> None:
