@@ -10,7 +10,7 @@ import numpy as np
 
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport isfinite
+from libc.math cimport fabs, isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
@@ -34,9 +34,11 @@ cdef dict ACTIVATION_INDEX = {fnn_activations[i].name.decode(): i for i in range
 cdef dict LOSS_INDEX = {fnn_losses[i].decode(): i for i in range(FNN_N_LOSSES)}
 cdef dict UPDATE_INDEX = {fnn_updates[i].decode(): i for i in range(FNN_N_UPDATES)}
 
-# Multiply-adds: from the first on a call releases the GIL; after the second, some 50 ms, run() looks for signals. A
-# step counts as at least the third, for its fixed cost.
-cdef double RELEASE_WORK = 20e3, SIGNAL_WORK = 2.5e9, STEP_WORK = 100e3
+# Multiply-adds: from the first on a call releases the GIL; after the second, a millisecond or some, run() looks at the
+# clock. A step counts as at least the third, for its fixed cost.
+cdef double RELEASE_WORK = 20e3, CLOCK_WORK = 50e6, STEP_WORK = 100e3
+# Between two looks for signals, which wait for the GIL.
+cdef double SIGNAL_SECONDS = 0.05
 # A prediction of a few rows finds its room on the stack.
 cdef enum:
     STACK_BYTES = 16384
@@ -465,7 +467,7 @@ cdef class Engine:
         bint snapshot
     ) except -1 nogil:
         cdef Py_ssize_t n = all_rows.n, n_batches = (n + batch_size - 1) // batch_size, start, done = 0
-        cdef double work = 0, row_work = 3.0 * self.net.n_parameters
+        cdef double work = 0, row_work = 3.0 * self.net.n_parameters, looked = fnn_seconds()
         cdef fnn_batch batch
         while done < n_steps:
             if shuffle and epoch != self.order_epoch:
@@ -484,10 +486,12 @@ cdef class Engine:
                 epoch += 1
             done += 1
             work += max(batch.n * row_work, STEP_WORK)
-            if work > SIGNAL_WORK:
+            if work > CLOCK_WORK:
                 work = 0
-                with gil:
-                    PyErr_CheckSignals()
+                if fabs(fnn_seconds() - looked) > SIGNAL_SECONDS:
+                    looked = fnn_seconds()
+                    with gil:
+                        PyErr_CheckSignals()
         return done
 
     cdef int _prepare_order(self, Py_ssize_t n) except -1:

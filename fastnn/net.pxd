@@ -61,6 +61,7 @@ cdef extern from "net.h" nogil:
 
     void fnn_net_plan(fnn_net *net, int real_size, int n_threads, Py_ssize_t n)
     Py_ssize_t fnn_net_bytes(const fnn_net *net, int real_size)
+    double fnn_seconds()
     int fnn_take(int *user, int process)
     void fnn_give_back(int *user)
     Py_ssize_t fnn_predict_scratch(const fnn_net *net, const fnn_machine *machine, Py_ssize_t n)

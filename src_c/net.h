@@ -6,6 +6,8 @@
 
 #include "fnn.h"
 
+#include <time.h>
+
 typedef struct fnn_layer {
     ptrdiff_t n_in, n_out;
     ptrdiff_t w, b; /* offsets of W (n_in, n_out) and b (n_out,) in the flat parameter vector */
@@ -70,6 +72,13 @@ enum { FNN_NO_DROPOUT = -1 }; /* as dropout_step */
 void fnn_net_plan(fnn_net *net, int real_size, int n_threads, ptrdiff_t n);
 /* Bytes of a workspace after fnn_net_plan. */
 ptrdiff_t fnn_net_bytes(const fnn_net *net, int real_size);
+
+/* Of the clock, to tell how long something has taken. */
+static inline double fnn_seconds(void) {
+    struct timespec now;
+    timespec_get(&now, TIME_UTC);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
 
 /* One call at a time uses a workspace: whether this one may, which then has to give it back. user is a number of the process,
    or 0; what is left from before a fork does not count. Atomic, for Pythons without a lock around everything. */

@@ -1,0 +1,43 @@
+"""What the environment forces is what runs: a suite under FASTNN_ISA=avx2 that ran AVX-512 would prove nothing."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import _core
+
+SHOW = "from fastnn import _core; print(_core.isa(), _core.gemm(), _core.num_threads())"
+CHOICES = [
+    *({"FASTNN_ISA": isa} for isa in _core.available_isas()),
+    *({"FASTNN_GEMM": gemm} for gemm in ("auto", "own", "blas")),
+    *({"FASTNN_NUM_THREADS": str(n)} for n in (1, 2, 7)),
+]
+
+
+def test_this_process_runs_what_its_environment_says() -> None:
+    in_force = {"isa": _core.isa(), "gemm": _core.gemm(), "threads": str(_core.num_threads())}
+    for choice, variable in fastnn.config.VARIABLES.items():
+        assert os.environ.get(variable) in (None, "", in_force[choice])
+
+
+@pytest.mark.parametrize("choice", CHOICES, ids=lambda choice: "=".join(*choice.items()))
+def test_a_process_runs_what_its_environment_says(choice: dict[str, str]) -> None:
+    run = subprocess.run(
+        [sys.executable, "-c", SHOW], env={**os.environ, **choice}, capture_output=True, text=True, check=True
+    )
+    assert set(choice.values()) <= set(run.stdout.split())
+
+
+@pytest.mark.skipif(len(_core.available_isas()) < 2, reason="this CPU has one instruction set")
+def test_instruction_sets_are_different_code() -> None:
+    """They round differently somewhere: equal bits of all would mean that one of them stands for all."""
+    z = np.random.default_rng(0).uniform(-5, 5, 10_000).astype(np.float32)
+    found = []
+    for isa in _core.available_isas():
+        with fastnn.isa(isa):
+            found.append(fastnn.kernels.gelu_forward(z))
+    assert not (found[0] == found[-1]).all()
