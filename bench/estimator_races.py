@@ -52,7 +52,7 @@ def _digits(dtype: str) -> tuple[np.ndarray, ...]:
 def _mnist(dtype: str) -> tuple[np.ndarray, ...]:
     from fastnn.datasets import load_mnist
 
-    if "FASTNN_DATA" not in os.environ:
+    if not os.environ.get("FASTNN_DATA"):
         raise Unavailable("FASTNN_DATA does not name a folder of MNIST files")
     data = load_mnist(os.environ["FASTNN_DATA"], dtype=dtype)
     return data.X_train, data.y_train, data.X_test
@@ -120,6 +120,12 @@ RACES: dict[str, list[Race]] = {
     "digits": [
         fit(f"fit digits, adam, 200 epochs, {dtype}", Fit("digits", dtype, {"max_iter": 200}))
         for dtype in ("float64", "float32")
+    ],
+    "early": [
+        fit(
+            "fit digits, adam, 50 epochs, early stopping, float64",
+            Fit("digits", "float64", {"max_iter": 50, "early_stopping": True, "n_iter_no_change": 50}),
+        )
     ],
     "lbfgs": [fit("fit digits, lbfgs, float64", Fit("digits", "float64", {"solver": "lbfgs", "max_iter": 200}))],
     "adam": [_mnist_fit(hidden, "adam") for hidden in ((100,), (100, 100))],
