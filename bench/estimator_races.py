@@ -110,8 +110,7 @@ def _learned(side: str, task: Fit) -> Any:
 
 def _mnist_fit(hidden: tuple[int, ...], solver: str) -> Race:
     settings = {"hidden_layer_sizes": hidden, "solver": solver, "max_iter": 1}
-    shown = ", ".join(map(str, hidden))
-    return fit(f"fit MNIST, ({shown}), {solver}, 1 epoch, float32", Fit("MNIST", "float32", settings))
+    return fit(f"fit MNIST, {hidden}, {solver}, 1 epoch, float32", Fit("MNIST", "float32", settings))
 
 
 # By the name of the bar that bench/estimators.py holds them to. scikit-learn's defaults where nothing is said: one
