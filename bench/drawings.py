@@ -120,7 +120,7 @@ def estimators(facts: Facts, works: Mapping[str, Mapping[int, Row]]) -> Figure:
     axes.grid(False, axis="y")
     if wanted:
         wanted.set_label("at least wanted (bold: missed)")
-    axes.legend(loc="lower right", fontsize=8, frameon=False)
+    axes.legend(loc="upper right", fontsize=8, frameon=False)
     axes.set_title(f"how many times as fast as scikit-learn {OURS}.sklearn is (logarithmic)", fontsize=10)
     return _captioned(figure, conditions(facts))
 
