@@ -51,13 +51,10 @@ import workloads
 from peers import OURS, Contender
 from races import COPY, STREAM, Race
 from timing import interleaved
+from verdicts import Limits, closing, opening, report
 
 from fastnn import _core
-from fastnn.bench import duration
 
-# A bar's condition: our time over the rival's at most, the rival's over ours at least, or our seconds at most.
-Limit = tuple[str, float]
-Limits = dict[str, Limit]
 STEP_LIMITS: dict[str, list[Limits]] = {
     "V1": [{"products": ("<=", 0.93), "JAX": (">=", 1.3), "PyTorch": (">=", 1.9)}] * 2,
     "V2": [{"JAX": (">=", 1.25), "PyTorch": (">=", 1.7)}] * 2,
@@ -75,8 +72,6 @@ ROW_LIMITS: dict[str, Limits] = {
 COPIES = {"relu": 1.1, "tanh": 3.5, "sigmoid": 3.5, "softmax": 4, "gelu": 6}
 TWO_LIMITS: Limits = {two_threads.ONE: (">=", 1.7), "JAX": (">=", 1.0), "PyTorch": (">=", 1.0)}
 TWO_STEPS = (*workloads.STEPS["V1"], *workloads.STEPS["V5"], *workloads.STEPS["V8"])
-# Not rivals but measures: less than their time is what counts.
-MEASURES = ("products", COPY, STREAM)
 
 
 def heats(bar: str) -> Iterator[tuple[Race, Limits]]:
@@ -139,38 +134,6 @@ def _import_time(runs: int = 15) -> float:
     return statistics.median([float(run.stdout) for run in done][1:])
 
 
-# --- Table ------------------------------------------------------------------------------------------------------------
-
-
-def _judge(ours: float, rival: float, limit: Limit) -> tuple[str, bool]:
-    """How the bar reads, and whether it is met; with AVX2 within a tenth of what AVX-512 has to reach."""
-    kind, value = limit
-    if _core.isa() == "avx2":
-        value = value / 1.1 if kind == ">=" else value * 1.1
-    if kind == "s":
-        return f"≤ {duration(value)}", ours <= value
-    met = ours / rival <= value if kind == "<=" else rival / ours >= value
-    return f"{'≤' if kind == '<=' else '≥'} {value:.3g} ×", met
-
-
-def _report(bar: str, work: str, times: dict[str, float], limits: Limits, share: str) -> list[dict[str, Any]]:
-    """Prints a block of lines; ratio is ours/theirs where a bar asks "at most", theirs/ours elsewhere."""
-    ours = times[OURS]
-    print(f"\n{bar:4} {work}")
-    rows = []
-    for name, seconds in times.items():
-        limit = limits.get(name)
-        text, met = _judge(ours, seconds, limit) if limit else ("", None)
-        at_most = (limit and limit[0] == "<=") or name in MEASURES
-        ratio = ours / seconds if at_most else seconds / ours
-        shown = "" if name == OURS else f"{ratio:.2f}"
-        verdict = "" if met is None else "met" if met else "MISSED"
-        print(f"     {name:20}{duration(seconds):>12}{shown:>9}  {text:10} {verdict:7}{share if name == OURS else ''}")
-        row = {"bar": bar, "work": work, "side": name, "threads": environment.threads(), "seconds": seconds}
-        rows.append({**row, "limit": text or None, "met": met})
-    return rows
-
-
 def _report_bits(workload: workloads.Workload) -> dict[str, Any]:
     """A network that BLAS multiplies for has the same bits only where ``deterministic`` keeps it away."""
     met = two_threads.same_bits(workload, deterministic=False)
@@ -207,7 +170,7 @@ def _elsewhere(bar: str, rounds: int) -> list[dict[str, Any]]:
 def _rows(bar: str, rounds: int, fma: float | None) -> Iterator[dict[str, Any]]:
     if bar == "V13":
         times = {OURS: _import_time()}
-        yield from _report(bar, "import fastnn after NumPy and SciPy", times, {OURS: ("s", 0.025)}, "")
+        yield from report(bar, "import fastnn after NumPy and SciPy", times, {OURS: ("s", 0.025)}, "")
     elif bar == TWO_THREADS and _core.cpu_count() < 2:
         print(f"\n{bar:4} left out: this process may use one CPU only")
     elif bar == TWO_THREADS and environment.threads() != 2:
@@ -215,7 +178,7 @@ def _rows(bar: str, rounds: int, fma: float | None) -> Iterator[dict[str, Any]]:
     else:
         for race, limits in heats(bar):
             times = _timed(race, bar, rounds)
-            yield from _report(bar, race.name, times, limits, _share(race, times, fma))
+            yield from report(bar, race.name, times, limits, _share(race, times, fma))
             if two_threads.ONE in race.sides:
                 yield _report_bits(next(workload for workload in TWO_STEPS if workload.name == race.name))
             gc.collect()
@@ -223,15 +186,9 @@ def _rows(bar: str, rounds: int, fma: float | None) -> Iterator[dict[str, Any]]:
 
 def main(arguments: argparse.Namespace) -> int:
     fma, facts = machine.fma_limit(), environment.facts()
-    print(" ".join(f"{name} {number}" for name, number in facts["versions"].items()))
-    limit = f"{fma / 1e9:.0f} GFLOP/s" if fma else "unknown"
-    print(
-        f"{facts['cpu']}; {facts['isa']}, {facts['threads']} thread(s), limit of one {limit}, load {facts['load']:.2f}"
-    )
-    print(f"     {'':20}{'median':>12}{'ratio':>9}  bar")
+    opening(facts, f"limit of one {fma / 1e9:.0f} GFLOP/s" if fma else "limit of one unknown")
     rows = [row for bar in arguments.bars or BARS for row in _rows(bar, arguments.rounds, fma)]
-    missed = sum(row["met"] is False for row in rows)
-    print(f"\n{sum(row['met'] is True for row in rows)} met, {missed} missed; load at the end {os.getloadavg()[0]:.2f}")
+    closing(rows)
     if arguments.json:
         environment.write_json(arguments.json, {**facts, "fma_limit": fma}, rows)
     return 0

@@ -129,7 +129,7 @@ def _measure(race: Race) -> Measured:
         lineup, absent = race.make(race.sides)
         calls = {side: contender.call for side, contender in lineup.items()}
         rounds = FEW if any(_seconds_of(call) > LONG for call in calls.values()) else ROUNDS
-        timings = interleaved(calls, rounds=rounds, seconds=SECONDS)
+        timings = interleaved(calls, rounds=rounds, seconds=SECONDS) if calls else {}
         _measured[race] = Measured(timings, {side: contender.steps for side, contender in lineup.items()}, absent)
     return _measured[race]
 

@@ -24,7 +24,7 @@ Facts = Mapping[str, Any]
 
 def conditions(facts: Facts, *more: str) -> str:
     """The line below a picture, and above the table: which machine, when, how."""
-    threads = f"{facts['threads']} thread{'s'[: facts['threads'] > 1]}"
+    threads = f"{facts['threads']} thread{'' if facts['threads'] == 1 else 's'}"
     return "; ".join([facts["cpu"], facts["isa"], threads, facts.get("dtype", "float32"), *more, facts["date"]])
 
 
@@ -76,6 +76,53 @@ def title(side: str) -> str:
 def short(ratio: float) -> str:
     """Two digits, or more before the point."""
     return f"{ratio:.0f}" if ratio >= 9.95 else f"{ratio:.1f}" if ratio >= 1.995 else f"{ratio:.2f}"
+
+
+# --- Estimators beside scikit-learn's ---------------------------------------------------------------------------------
+
+
+def estimators(facts: Facts, works: Mapping[str, Mapping[int, Row]]) -> Figure:
+    """A bar a work and number of threads: how many times as fast as scikit-learn; a tick where it should be at least.
+
+    An entry has "ratio" and "limit", such as "≥ 3 ×" or None.
+    """
+    counts = sorted({threads for entries in works.values() for threads in entries})
+    figure = new_figure(10, 1.3 + 0.17 * (len(counts) + 0.5) * len(works))
+    axes = figure.add_subplot()
+    style(axes)
+    height = 0.8 / len(counts)
+    wanted = None
+    for (k, threads), colour in zip(enumerate(counts), (BLUE, SKY), strict=False):
+        label = f"{threads} thread{'s'[: threads > 1]}"
+        for y, entry in ((y, entries[threads]) for y, entries in enumerate(works.values()) if threads in entries):
+            ratio, at = entry["ratio"], y + (k - (len(counts) - 1) / 2) * height
+            look = {"color": colour, "hatch": "////"[: 4 * (ratio < 1)], "edgecolor": "white", "linewidth": 0.5}
+            axes.barh(at, ratio - 1, left=1, height=height, label=label, **look)
+            label = "_nolegend_"
+            least = float(entry["limit"].split()[1]) if entry["limit"] else 0.0
+            if least:
+                wanted = axes.plot([least] * 2, [at - height / 2, at + height / 2], color=VERMILION, linewidth=2)[0]
+            # Behind the bar and, where it would be written across it, behind the tick.
+            end = least if ratio < least < 1.25 * ratio else ratio
+            missed = {"color": VERMILION, "weight": "bold"} if ratio < least else {"color": BLACK}
+            axes.text(max(end, 1) * 1.04, at, short(ratio), va="center", fontsize=8, **missed)
+    axes.axvline(1, color=BLACK, linewidth=1)
+    axes.set_xscale("log")
+    ratios = [entry["ratio"] for entries in works.values() for entry in entries.values()]
+    axes.set_xlim(min(0.9, 0.8 * min(ratios)), 1.4 * max(ratios))
+    axes.xaxis.set_major_locator(FixedLocator([1, 2, 5, 10, 20, 50, 100]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter("{x:g} ×")
+    axes.set_yticks(range(len(works)), works, fontsize=9)
+    axes.set_ylim(len(works) - 0.4, -0.6)
+    axes.spines["left"].set_visible(False)
+    axes.tick_params(left=False, labelsize=9)
+    axes.grid(False, axis="y")
+    if wanted:
+        wanted.set_label("at least wanted (bold: missed)")
+    axes.legend(loc="upper right", fontsize=8, frameon=False)
+    axes.set_title(f"how many times as fast as scikit-learn {OURS}.sklearn is (logarithmic)", fontsize=10)
+    return _captioned(figure, conditions(facts))
 
 
 # --- Roofline ---------------------------------------------------------------------------------------------------------

@@ -1,9 +1,10 @@
-"""README's table and the pictures in docs/figures from the JSON files that the other scripts wrote.
+"""The speed tables of README and docs, and the pictures in docs/figures, from the JSON that the other scripts wrote.
 
-``python bench/figures.py [--results bench/results] [--figures docs/figures] [--readme README.md]``
+``python bench/figures.py [--results bench/results] [--figures docs/figures] [--readme README.md] [--page docs/…md]``
 
-Reads what is there of bars.json, grid.json, series.json and kernels.json; CONTRIBUTING.md says how they are made. Every
-rival and every loss that was measured is shown. A picture without its JSON is left as it is.
+Reads what is there of bars.json, grid.json, series.json, kernels.json, estimators-1.json and estimators-2.json;
+CONTRIBUTING.md says how they are made. Every rival, every loss and every missed bar that was measured is shown. A
+picture without its JSON is left as it is.
 """
 
 import argparse
@@ -27,6 +28,9 @@ OURS = drawings.OURS
 RIVALS = ("products", "NumPy", "JAX", "JAX scan", "PyTorch", "PyTorch compiled", "scikit-learn", "onnxruntime")
 SHOWN = ("V1", "V2", "V3", "V4", "V5", "V8", "V6", "V7", "V9", "V10")
 BITS, ONE, BESIDE = "same bits as on one", "fastnn, one thread", ", beside rivals"
+SKLEARN = "scikit-learn"
+# What the estimators' speed depends on; the others in the JSON are rivals elsewhere.
+BELOW_ESTIMATORS = ("python", "fastnn", "numpy", "scipy", SKLEARN)
 BEGIN, END = "<!-- speed table: made by bench/figures.py -->", "<!-- end -->"
 # Load above which something else was running on the machine: the script before leaves one behind.
 QUIET = 1.3
@@ -130,12 +134,65 @@ def _cell(ratio: float | None) -> str:
     return f"**{drawings.short(ratio)}**" if ratio < 1 else drawings.short(ratio)
 
 
-def with_table(readme: str, text: str) -> str:
-    """The README with the text between its two comments."""
+def with_table(page: str, text: str) -> str:
+    """README, or another page, with the text between its two comments."""
     pattern = re.compile(f"({re.escape(BEGIN)}\n).*?({re.escape(END)})", re.DOTALL)
-    if not pattern.search(readme):
-        raise SystemExit(f"README has no place for the table: {BEGIN} … {END}")
-    return pattern.sub(lambda match: f"{match[1]}\n{text.strip()}\n\n{match[2]}", readme)
+    if not pattern.search(page):
+        raise SystemExit(f"there is no place for the table: {BEGIN} … {END}")
+    return pattern.sub(lambda match: f"{match[1]}\n{text.strip()}\n\n{match[2]}", page)
+
+
+# --- Estimators beside scikit-learn's ---------------------------------------------------------------------------------
+
+
+def both_counts(one: Found, two: Found) -> Found:
+    """The rows of two files that differ in the number of threads only, and what holds for both."""
+    for name in ("cpu", "isa", "versions"):
+        if one[name] != two[name]:
+            raise SystemExit(f"the two files of estimators differ in {name}: {one[name]} and {two[name]}")
+    threads = f"{one['threads']} and {two['threads']}"
+    return {**one, "threads": threads, "date": max(one["date"], two["date"]), "rows": one["rows"] + two["rows"]}
+
+
+def speedups(estimators: Found) -> dict[str, dict[int, Found]]:
+    """Our "seconds", "ratio" of scikit-learn's to them, and the bar's "limit" and "met", by work and threads."""
+    found: dict[str, dict[int, Found]] = {}
+    seconds = {(row["work"], row["threads"]): row["seconds"] for row in estimators["rows"] if row["side"] == OURS}
+    for row in (row for row in estimators["rows"] if row["side"] == SKLEARN):
+        ours = seconds[row["work"], row["threads"]]
+        entry = {"seconds": ours, "ratio": row["seconds"] / ours, "limit": row["limit"], "met": row["met"]}
+        found.setdefault(row["work"], {})[row["threads"]] = entry
+    return found
+
+
+def estimators_table(estimators: Found) -> str:
+    """Markdown: our time and how many times as fast it is as scikit-learn's, beside what is wanted of that."""
+    works = speedups(estimators)
+    counts = sorted({threads for entries in works.values() for threads in entries})
+    names = [f"{threads} thread{'s'[: threads > 1]}" for threads in counts]
+    lines = [
+        f"| work | {' | '.join(f'{OURS}, {name} | times as fast | wanted' for name in names)} |",
+        "| --- |" + " ---: | ---: | ---: |" * len(counts),
+    ]
+    for work, entries in works.items():
+        cells = " | ".join(_speedup(entries.get(threads)) for threads in counts)
+        lines.append(f"| {work} | {cells} |")
+    judged = [entry["met"] for entries in works.values() for entry in entries.values() if entry["met"] is not None]
+    named = ", ".join(f"{name} {estimators['versions'][name]}" for name in BELOW_ESTIMATORS)
+    text = (
+        "How many times as fast as scikit-learn on the same number of threads, by medians of rounds that alternate"
+        f" between the two, and how fast we want to be; **bold** where that is missed ({judged.count(False)} of"
+        f" {len(judged)}). {drawings.conditions(estimators)}. {named}."
+    )
+    return "\n".join([text, "", *lines])
+
+
+def _speedup(entry: Found | None) -> str:
+    if entry is None:
+        return "– | – | –"
+    shown = drawings.short(entry["ratio"])
+    missed = entry["met"] is False or entry["ratio"] < 1
+    return f"{duration(entry['seconds'])} | {f'**{shown}**' if missed else shown} | {entry['limit'] or '–'}"
 
 
 # --- What the pictures take -------------------------------------------------------------------------------------------
@@ -179,7 +236,7 @@ def _kernel_points(kernels: Found) -> Iterator[Found]:
 
 
 def pictures(
-    bars: Found | None, grid: Found | None, series: Found | None, kernels: Found | None
+    bars: Found | None, grid: Found | None, series: Found | None, kernels: Found | None, estimators: Found | None
 ) -> Iterator[tuple[str, Any]]:
     """Name and figure of all whose JSON is there."""
     if bars:
@@ -195,6 +252,8 @@ def pictures(
         yield "grid-speed", drawings.grid_speed(grid, sizes, speeds)
     if series:
         yield "scaling", drawings.scaling(series, series["rows"])
+    if estimators:
+        yield "estimators", drawings.estimators(estimators, speedups(estimators))
 
 
 def write_picture(figure: Any, path: Path) -> None:
@@ -211,17 +270,22 @@ def main() -> int:
     parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results")
     parser.add_argument("--figures", type=Path, default=ROOT / "docs" / "figures")
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
+    parser.add_argument("--page", type=Path, default=ROOT / "docs" / "moving-from-scikit-learn.md")
     arguments = parser.parse_args()
     arguments.figures.mkdir(parents=True, exist_ok=True)
     found = {name: _read(arguments.results, f"{name}.json") for name in ("bars", "grid", "series", "kernels")}
+    one, two = (_read(arguments.results, f"estimators-{threads}.json") for threads in (1, 2))
+    found["estimators"] = both_counts(one, two) if one and two else None
     for name, figure in pictures(**found):
         path = arguments.figures / f"{name}.png"
         write_picture(figure, path)
         size = path.stat().st_size
         print(f"written: {path} ({size / 1e3:.0f} kB{', heavy' if size > HEAVY else ''})")
-    if bars := found["bars"]:
-        arguments.readme.write_text(with_table(arguments.readme.read_text("utf-8"), table(bars)), "utf-8")
-        print(f"written: {arguments.readme}")
+    pages = (("bars", arguments.readme, table), ("estimators", arguments.page, estimators_table))
+    for name, page, text in pages:
+        if measured := found[name]:
+            page.write_text(with_table(page.read_text("utf-8"), text(measured)), "utf-8")
+            print(f"written: {page}")
     return 0
 
 

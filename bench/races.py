@@ -39,9 +39,10 @@ class Race:
         return found
 
 
-def _made(
+def made(
     builders: Mapping[str, Callable[..., Any]], sides: Collection[str], *arguments: Any
 ) -> tuple[dict[str, Any], dict[str, str]]:
+    """What the builders make of the arguments, by side, and why others are not there."""
     found, absent = {}, {}
     for side in sides:
         if side in builders:
@@ -56,7 +57,7 @@ def step(workload: Workload, dtype: str = "float32") -> Race:
     """A training step."""
 
     def make(sides: Collection[str]) -> tuple[Lineup, dict[str, str]]:
-        found, absent = _made(peers.STEPS, sides, workload, dtype)
+        found, absent = made(peers.STEPS, sides, workload, dtype)
         expected = peers.STEPS[OURS](workload, dtype).losses
         for name, contender in found.items():
             if contender.losses:
@@ -74,8 +75,8 @@ def prediction(workload: Workload) -> Race:
     def make(sides: Collection[str]) -> tuple[Lineup, dict[str, str]]:
         net = workload.network("float32", "compiled")
         X, _ = workload.data("float32")
-        found, absent = _made(peers.PREDICTIONS, sides, workload, net, X)
-        return _agreeing(found, net.predict(X)), absent
+        found, absent = made(peers.PREDICTIONS, sides, workload, net, X)
+        return agreeing(found, net.predict(X)), absent
 
     rows = f"{workload.batch} row{'s'[: workload.batch > 1]}"
     name = f"predict {workload.network_name}, {rows}"
@@ -90,8 +91,8 @@ def activation(op: str, columns: int) -> Race:
 
     def make(sides: Collection[str]) -> tuple[Lineup, dict[str, str]]:
         z = np.random.default_rng(0).standard_normal(shape, np.float32)
-        found, absent = _made(peers.OPS, sides, op, z)
-        lineup = _agreeing(found, peers.OPS[OURS](op, z)())
+        found, absent = made(peers.OPS, sides, op, z)
+        lineup = agreeing(found, peers.OPS[OURS](op, z)())
         if COPY in sides:
             lineup[COPY] = Contender(partial(np.copyto, np.empty_like(z), z))
         return lineup, absent
@@ -112,9 +113,9 @@ def adam(n: int) -> Race:
         absent: dict[str, str] = {}
         for side in sides:
             mine = p.copy()
-            made, missing = _made(peers.ADAM, [side], mine, g)
-            found, absent = found | made, absent | missing
-            if made:
+            one, missing = made(peers.ADAM, [side], mine, g)
+            found, absent = found | one, absent | missing
+            if one:
                 np.testing.assert_allclose(mine, expected, rtol=1e-5, atol=1e-6, err_msg=side)
         if STREAM in sides:
             found[STREAM] = _stream(g)
@@ -136,7 +137,7 @@ def _stream(g: np.ndarray) -> Call:
     return call
 
 
-def _agreeing(calls: Mapping[str, Call], expected: np.ndarray) -> Lineup:
+def agreeing(calls: Mapping[str, Call], expected: np.ndarray) -> Lineup:
     """All give the same."""
     expected = expected.copy()
     for name, call in calls.items():

@@ -46,6 +46,9 @@ class ReferenceEngine:
         Zeros at first; never replaced, so views of them stay valid.
     """
 
+    # The module that the ops are taken from; a subclass may take the compiled ones.
+    ops: Any = reference
+
     def __init__(self, spec: NetworkSpec) -> None:
         self.spec = spec
         self.dtype = np.dtype(spec.dtype)
@@ -104,7 +107,7 @@ class ReferenceEngine:
         d = dY
         layers = self._forward(x)
         for layer, (W, _) in zip(reversed(layers), reversed(self._layers), strict=True):
-            d, _, _ = _backward(d, layer, W, dw=False, db=False)
+            d, _, _ = self._backward(d, layer, W, dw=False, db=False)
         if out is None:
             return d
         out[...] = d
@@ -163,7 +166,7 @@ class ReferenceEngine:
         """Row numbers in the order of an epoch; kept, since a fit with callbacks asks again at every batch."""
         key = (n, shuffle, epoch)
         if self._newest_order[0] != key:
-            order = reference.permutation(n, self.spec.seed, step=epoch) if shuffle else np.arange(n)
+            order = self.ops.permutation(n, self.spec.seed, step=epoch) if shuffle else np.arange(n)
             self._newest_order = key, order
         return self._newest_order[1]
 
@@ -179,7 +182,7 @@ class ReferenceEngine:
             hyper["t"] = state.t + 1
             if state.hyper[HYPER["epsilon_hat"]]:
                 hyper["epsilon"] /= math.sqrt(1 - hyper["beta2"] ** hyper["t"])
-        update = getattr(reference, f"{state.kind}_update")
+        update = getattr(self.ops, f"{state.kind}_update")
         lr = float(state.hyper[HYPER["lr"]])
         update(self.parameters, self.gradients, *state.slots, lr=lr, scale=scale, **hyper)
         state.t += 1
@@ -195,10 +198,17 @@ class ReferenceEngine:
             facts = ACTIVATIONS[activation]
             parameter = None if facts.alpha is None else alpha
             z = np.empty((len(x), W.shape[1]), self.dtype) if facts.needs_z else None
-            y = reference.affine_forward(x, W, b, activation, alpha=parameter, z=z)
+            y = self.ops.affine_forward(x, W, b, activation, alpha=parameter, z=z)
             layers.append(_Layer(x, y, z, activation, parameter))
-            x = self._dropout(reference.dropout_forward, y, step, number)
+            x = self._dropout(self.ops.dropout_forward, y, step, number)
         return layers
+
+    def _backward(self, d: Array, layer: _Layer, W: Array, **wanted: Any) -> tuple[Any, Any, Any]:
+        """`affine_backward` of one layer; ``wanted`` says which of dx, dw, db and where."""
+        found: tuple[Any, Any, Any] = self.ops.affine_backward(
+            d, layer.x, W, layer.y, layer.activation, alpha=layer.alpha, z=layer.z, **wanted
+        )
+        return found
 
     def _dropout(self, dropout: Any, values: Array, step: int | None, number: int) -> Array:
         """``values`` of layer ``number`` with the mask of ``step``; unchanged without dropout."""
@@ -217,17 +227,17 @@ class ReferenceEngine:
         for number in range(self.spec.n_layers - 1, -1, -1):
             if number < self.spec.n_layers - 1:
                 if gradient:
-                    d = self._dropout(reference.dropout_backward, d, step, number)
+                    d = self._dropout(self.ops.dropout_backward, d, step, number)
                 loss += self._sparsity(layers[number].y, weight, d)
             if gradient:
                 W, (dW, db) = self._layers[number][0], self._layer_gradients[number]
-                d, _, _ = _backward(d, layers[number], W, dx=None if number else False, dw=dW, db=db)
+                d, _, _ = self._backward(d, layers[number], W, dx=None if number else False, dw=dW, db=db)
         m = float(weight.sum()) if weight is not None and self.l2_by_weight else len(x)
         return self.loss_scale * float(loss) + self._l2(m, gradient=gradient)
 
     def _loss(self, y: Array, target: Array, weight: Array | None, *, gradient: bool) -> tuple[float, Any]:
         """The data term, and with ``gradient`` its gradient in what the loss takes."""
-        loss_function = getattr(reference, self.spec.loss)
+        loss_function = getattr(self.ops, self.spec.loss)
         result: tuple[float, Any] = loss_function(
             y, target, weight, **{LOSSES[self.spec.loss].gradient: None if gradient else False}
         )
@@ -253,7 +263,7 @@ class ReferenceEngine:
         if self.spec.sparsity is None:
             return 0.0
         rho, beta = self.spec.sparsity
-        cost, _ = reference.kl_sparsity(a, rho, beta, weight, da=False if d is None else d)
+        cost, _ = self.ops.kl_sparsity(a, rho, beta, weight, da=False if d is None else d)
         return float(cost)
 
     def _l2(self, rows: float, *, gradient: bool) -> float:
@@ -292,11 +302,6 @@ class ReferenceEngine:
         if weight is not None:
             _check("sample_weight", weight, self.dtype, (len(x),))
         return x
-
-
-def _backward(d: Array, layer: _Layer, W: Array, **wanted: Any) -> tuple[Any, Any, Any]:
-    """`affine_backward` of one layer; ``wanted`` says which of dx, dw, db and where."""
-    return reference.affine_backward(d, layer.x, W, layer.y, layer.activation, alpha=layer.alpha, z=layer.z, **wanted)
 
 
 def _check(name: str, a: Any, dtype: np.dtype[Any], shape: tuple[int | None, ...]) -> None:

@@ -1,4 +1,4 @@
-"""README's speed tables: they are what bench/figures.py makes of the committed measurements, losses included."""
+"""The speed tables of README and docs: what bench/figures.py makes of the committed measurements, losses included."""
 
 import json
 from pathlib import Path
@@ -7,9 +7,9 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-BARS = ROOT / "bench" / "results" / "bars.json"
+RESULTS = ROOT / "bench" / "results"
 
-pytestmark = pytest.mark.skipif(not BARS.is_file(), reason="bench/results is not beside the tests")
+pytestmark = pytest.mark.skipif(not RESULTS.is_dir(), reason="bench/results is not beside the tests")
 
 
 @pytest.fixture
@@ -29,9 +29,57 @@ def bars() -> dict:
     return {**facts, "rows": [{**row, "side": side, "seconds": seconds} for side, seconds in sides.items()]}
 
 
-def test_readme_holds_the_committed_measurements(figures: ModuleType) -> None:
-    readme = (ROOT / "README.md").read_text("utf-8")
-    assert figures.with_table(readme, figures.table(json.loads(BARS.read_text("utf-8")))) == readme
+@pytest.fixture
+def estimators(bars: dict) -> tuple[dict, dict]:
+    """On one and on two threads: one work whose bar is met, is missed, and one without a bar."""
+    ours, theirs = ({**bars["rows"][0], "side": side, "seconds": 1e-3} for side in ("fastnn", "scikit-learn"))
+    theirs |= {"seconds": 2.5e-3, "limit": "≥ 2 ×", "met": True}
+    free = [{**row, "work": "predict", "limit": None, "met": None} for row in (ours, theirs)]
+    missed = {"seconds": 1.5e-3, "met": False}
+    one = {
+        **bars,
+        "versions": {**bars["versions"], **dict.fromkeys(("python", "fastnn", "scipy", "scikit-learn"), "1")},
+    }
+    two = {**one, "threads": 2, "rows": [{**row, "threads": 2} for row in (ours, theirs | missed)]}
+    return {**one, "rows": [ours, theirs, *free]}, two
+
+
+def test_pages_hold_the_committed_measurements(figures: ModuleType) -> None:
+    def found(name: str) -> dict:
+        return json.loads((RESULTS / f"{name}.json").read_text("utf-8"))
+
+    both = figures.both_counts(found("estimators-1"), found("estimators-2"))
+    tables = {
+        "README.md": figures.table(found("bars")),
+        "docs/moving-from-scikit-learn.md": figures.estimators_table(both),
+    }
+    for name, table in tables.items():
+        page = (ROOT / name).read_text("utf-8")
+        assert figures.with_table(page, table) == page, name
+
+
+def test_missed_bars_of_estimators_are_bold_and_counted(figures: ModuleType, estimators: tuple[dict, dict]) -> None:
+    text = figures.estimators_table(figures.both_counts(*estimators))
+    assert "| step | 1.00 ms | 2.5 | ≥ 2 × | 1.00 ms | **1.50** | ≥ 2 × |" in text
+    assert "| predict | 1.00 ms | 2.5 | – | – | – | – |" in text
+    assert "1 of 2" in text
+    assert "1 and 2 threads" in text
+
+
+def test_bars_of_estimators_are_drawn(figures: ModuleType, estimators: tuple[dict, dict]) -> None:
+    """A bar from 1 to each ratio, and a tick at what is wanted."""
+    both = figures.both_counts(*estimators)
+    ((name, figure),) = figures.pictures(None, None, None, None, both)
+    assert name == "estimators"
+    (axes,) = figure.axes
+    assert sorted(bar.get_x() + bar.get_width() for bar in axes.patches) == pytest.approx([1.5, 2.5, 2.5])
+    assert [list(line.get_xdata()) for line in axes.lines if line.get_linewidth() == 2] == [[2, 2]] * 2
+
+
+def test_estimators_of_two_machines_are_refused(figures: ModuleType, estimators: tuple[dict, dict]) -> None:
+    one, two = estimators
+    with pytest.raises(SystemExit, match="differ in cpu"):
+        figures.both_counts(one, {**two, "cpu": "another"})
 
 
 def test_losses_are_bold_and_counted(figures: ModuleType, bars: dict) -> None:
@@ -55,7 +103,7 @@ def test_two_threads_are_a_table_of_their_own(figures: ModuleType, bars: dict) -
     assert "| step | 1.00 ms | 1.50 | only with `deterministic=True` |" in figures.table(bars)
 
 
-def test_a_readme_without_a_place_is_refused(figures: ModuleType) -> None:
+def test_a_page_without_a_place_is_refused(figures: ModuleType) -> None:
     with pytest.raises(SystemExit, match="no place for the table"):
         figures.with_table("# a README", "a table")
 

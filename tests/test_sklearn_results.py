@@ -1,5 +1,6 @@
 """`fastnn.sklearn` beside scikit-learn's own estimators: same random numbers, same losses, same outputs."""
 
+import inspect
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -113,6 +114,29 @@ def test_regressor(digits: Any, outputs: int) -> None:
     assert_same_fit(mine, other)
     np.testing.assert_allclose(mine.predict(X), other.predict(X), rtol=1e-5, atol=1e-8)
     assert mine.score(X, y) == pytest.approx(other.score(X, y), rel=1e-6)
+
+
+TARGETS: dict[str, Any] = {
+    "names": lambda y: np.array(["no", "perhaps", "yes"])[y % 3],
+    "multilabel": lambda y: np.stack([y > 4, y % 2 == 0], axis=1).astype(int),
+    "one output": lambda y: y / 9.0,
+    "two outputs": lambda y: np.stack([y / 9.0, np.cos(y)], axis=1),
+    "constant output": lambda y: np.stack([y / 9.0, np.ones(len(y))], axis=1),
+}
+
+
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+@pytest.mark.parametrize("kind", TARGETS)
+def test_validation_scores(digits: Any, kind: str, weighted: bool) -> None:
+    name = "MLPRegressor" if "output" in kind else "MLPClassifier"
+    settings = {"random_state": 3, "hidden_layer_sizes": (30,), "max_iter": 8, "early_stopping": True}
+    mine, other = (getattr(module, name)(**settings) for module in (ours, theirs))
+    weight = {"sample_weight": np.linspace(0.1, 2, len(digits[1]))} if weighted else {}
+    if weighted and "sample_weight" not in inspect.signature(other.fit).parameters:
+        pytest.skip("this scikit-learn's perceptrons take no weights")
+    for estimator in (mine, other):
+        estimator.fit(digits[0], TARGETS[kind](digits[1]), **weight)
+    np.testing.assert_allclose(mine.validation_scores_, other.validation_scores_, rtol=1e-9)
 
 
 def test_partial_fit_and_warm_start(digits: Any) -> None:

@@ -10,7 +10,7 @@ from functools import partial
 from peers import with_jax, with_numpy, with_onnxruntime, with_sklearn, with_torch
 from peers.contender import Call, Contender, Unavailable
 
-__all__ = ["ADAM", "OPS", "OURS", "PREDICTIONS", "STEPS", "Call", "Contender", "Unavailable"]
+__all__ = ["ADAM", "ESTIMATORS", "OPS", "OURS", "PREDICTIONS", "STEPS", "Call", "Contender", "Unavailable"]
 
 OURS = "fastnn"
 # Each is made by (workload, dtype).
@@ -39,3 +39,8 @@ PREDICTIONS: dict[str, Callable[..., Call]] = {
 OPS: dict[str, Callable[..., Call]] = {OURS: with_numpy.our_op, "NumPy": with_numpy.numpy_op, "PyTorch": with_torch.op}
 # Each is made by (parameters, gradients), and has made two steps.
 ADAM: dict[str, Callable[..., Call]] = {OURS: with_numpy.our_adam, "PyTorch": with_torch.adam}
+# Each gives its class of a name, MLPClassifier or MLPRegressor.
+ESTIMATORS: dict[str, Callable[..., type]] = {
+    OURS: partial(with_sklearn.estimator, "fastnn.sklearn"),
+    "scikit-learn": partial(with_sklearn.estimator, "sklearn.neural_network"),
+}

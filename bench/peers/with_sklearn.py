@@ -1,4 +1,4 @@
-"""scikit-learn's own multilayer perceptrons: one batch of ``partial_fit``, and ``predict_proba``."""
+"""scikit-learn's own multilayer perceptrons: one batch of ``partial_fit``, ``predict_proba``, and whole estimators."""
 
 from typing import Any
 
@@ -74,3 +74,9 @@ def predict(workload: Workload, net: fastnn.MLP, X: np.ndarray) -> Call:
         return lambda: model.predict_proba(X)[:, 1:]
     function = model.predict if workload.output == "identity" else model.predict_proba
     return lambda: function(X)
+
+
+def estimator(module: str, name: str) -> type:
+    """The class of that name: scikit-learn's, or ours with its interface."""
+    (found,) = need(module)
+    return getattr(found, name)

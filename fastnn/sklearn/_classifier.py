@@ -249,7 +249,14 @@ n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_, class
         out = self._forward_pass_fast(X, check_input=False)
         if not np.isfinite(out).all():
             return np.nan, np.nan
-        score = accuracy_score(labels, self._labels(out), sample_weight=weight)
+        score = _accuracy(labels, self._labels(out), weight)
         p = np.clip(out, np.finfo(out.dtype).eps, 1 - np.finfo(out.dtype).eps)
         losses = xlogy(y, p) if self.out_activation_ == "softmax" else xlogy(y, p) + xlogy(1 - y.astype(int), 1 - p)
         return score, -float(np.average(losses, weights=weight, axis=0).sum())
+
+
+def _accuracy(labels: Array, predicted: Array, weight: Array | None) -> float:
+    """`accuracy_score` without its checks of labels, which take longer than an epoch of a small network."""
+    if labels.ndim == predicted.ndim == 1:
+        return float(np.average(labels == predicted, weights=weight))
+    return float(accuracy_score(labels, predicted, sample_weight=weight))

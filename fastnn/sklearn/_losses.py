@@ -1,6 +1,6 @@
 """Losses of the regressor that the compiled engine does not have: the reference engine with another data term.
 
-NumPy throughout, so about as fast as scikit-learn itself. Each takes the last layer's linear output.
+The data term is NumPy, all else the compiled ops, one call after another. Each takes the last layer's linear output.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from scipy.special import xlogy
 
+from fastnn import kernels
 from fastnn._arrays import Array
 from fastnn._reference_engine import ReferenceEngine
 from fastnn.spec import NetworkSpec
@@ -43,7 +44,9 @@ RULES: dict[str, Rule] = {"poisson": poisson, "huber": huber, "quantile": quanti
 
 
 class LossEngine(ReferenceEngine):
-    """`ReferenceEngine` with one of `RULES` for its loss; with "poisson", ``predict`` gives means."""
+    """`ReferenceEngine` over compiled ops, its loss one of `RULES`; with "poisson", ``predict`` gives means."""
+
+    ops = kernels
 
     def __init__(self, spec: NetworkSpec, loss: str, parameter: float) -> None:
         super().__init__(spec)
