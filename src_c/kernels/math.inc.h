@@ -54,10 +54,10 @@ FNN_INLINE vec KERNEL(reduce)(vec x, vec *shifted) {
     return (x - k * FNN_LN2_HIGH) - k * FNN_LN2_LOW;
 }
 
-/* x 2^k and x 2^-k: normal numbers, the exponent's bits counted up or down. */
-FNN_INLINE vec KERNEL(times_power)(vec x, vec shifted) { return (vec)((ivec)x + ((ivec)shifted << FNN_MANTISSA)); }
+/* x 2^k and x 2^-k where they are normal numbers, any bits elsewhere: the exponent's are counted up or down. */
+FNN_INLINE vec KERNEL(times_power)(vec x, vec shifted) { return (vec)((uvec)x + ((uvec)shifted << FNN_MANTISSA)); }
 
-FNN_INLINE vec KERNEL(over_power)(vec x, vec shifted) { return (vec)((ivec)x - ((ivec)shifted << FNN_MANTISSA)); }
+FNN_INLINE vec KERNEL(over_power)(vec x, vec shifted) { return (vec)((uvec)x - ((uvec)shifted << FNN_MANTISSA)); }
 
 /* 2^k over FNN_LOWERED: what comes times FNN_LOWERED goes with one multiplication to where it belongs, and is rounded once if that
    is among the denormals. For k from where the product is zero up to 60. */
