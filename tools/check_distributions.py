@@ -28,6 +28,7 @@ WHEEL_DATA = {
     "fastnn/py.typed",
     "fastnn/fnn.pxd",
     "fastnn/kernels.pxd",
+    *(f"fastnn/{name}.pyi" for name in ("_blas", "_core", "engine", "kernels")),
     "fastnn/include/fnn.h",
     "fastnn/include/fnn_ops.def",
     "fastnn/datasets/digits.npz",
