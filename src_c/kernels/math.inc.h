@@ -46,7 +46,7 @@
 /* 2^k as a vector for integral k within the range of normal numbers. */
 FNN_INLINE vec KERNEL(power_of_two)(vec k) {
     /* The sum's low bits hold k + bias; the shift drops the rest and makes it an exponent. */
-    return (vec)((ivec)(k + (FNN_ROUNDER + FNN_EXPONENT_BIAS)) << FNN_MANTISSA);
+    return (vec)((uvec)(k + (FNN_ROUNDER + FNN_EXPONENT_BIAS)) << FNN_MANTISSA);
 }
 
 /* v 2^k for v near 1 and integral k, from where the result is zero up to 60: rounds into the denormals once, by lifting the
@@ -57,7 +57,7 @@ FNN_INLINE vec KERNEL(scale_by_power)(vec v, vec k) {
 #elif FNN_VBYTES == 64
     return (vec)_mm512_scalef_pd((__m512d)v, (__m512d)k);
 #else
-    return v * (vec)((ivec)(k + (FNN_ROUNDER + FNN_EXPONENT_BIAS + FNN_LIFT)) << FNN_MANTISSA) * FNN_LOWERED;
+    return v * (vec)((uvec)(k + (FNN_ROUNDER + FNN_EXPONENT_BIAS + FNN_LIFT)) << FNN_MANTISSA) * FNN_LOWERED;
 #endif
 }
 

@@ -24,11 +24,11 @@ FNN_INLINE vec KERNEL(shifted_exp)(vec z, vec top) {
     return KERNEL(scale_by_power)(m, KERNEL(at_least)(k - n, C(1.5) * FNN_EXP_LOW));
 }
 
-/* The same but for a power of two, for |z| <= FNN_PLAIN_EXP. */
+/* The same but for a power of two, for |z| <= FNN_PLAIN_EXP; any bits beyond. */
 FNN_INLINE vec KERNEL(plain_exp)(vec z) {
     vec k;
     const vec m = KERNEL(exp_parts)(z, &k);
-    return (vec)((ivec)m + ((ivec)(k + FNN_ROUNDER) << FNN_MANTISSA));
+    return (vec)((uvec)m + ((uvec)(k + FNN_ROUNDER) << FNN_MANTISSA));
 }
 
 /* --- Long rows ------------------------------------------------------------------------------------------------------- */
@@ -253,7 +253,7 @@ static void KERNEL(softmax_forward)(void *y_, const void *z_, double alpha, ptrd
 static void KERNEL(softmax_backward)(void *dz_, const void *dy_, const void *y_, const void *z, double alpha,
                                      ptrdiff_t B, ptrdiff_t O) {
     (void)z, (void)alpha;
-    for (ptrdiff_t i = 0; i < B; i++) {
+    for (ptrdiff_t i = 0; O > 0 && i < B; i++) {
         real *dz = (real *)dz_ + i * O;
         const real *dy = (const real *)dy_ + i * O, *y = (const real *)y_ + i * O;
         vec sum = KERNEL(set1)(C(0.0));

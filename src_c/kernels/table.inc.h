@@ -62,11 +62,13 @@ const fnn_kernels KERNEL(kernels) = {
 #undef real
 #undef vec
 #undef ivec
+#undef uvec
 #undef half_vec
 #undef FNN_HAS_HALVES
 #undef VL
 #undef C
 #undef FNN_INT
+#undef FNN_UINT
 #undef FNN_AVX
 #undef FNN_AVX_VECTOR
 #undef FNN_MANTISSA

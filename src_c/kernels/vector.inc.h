@@ -1,7 +1,8 @@
 /* The four words in which kernels are written, for one instruction set and one dtype:
 
      real          float or double
-     vec, ivec     FNN_VBYTES bytes of real, and of signed integers of the same width (comparison masks, bit patterns)
+     vec, ivec     FNN_VBYTES bytes of real, and of signed integers of the same width (comparison masks, bit patterns);
+                   uvec are unsigned ones, for what may overflow
      KERNEL(name)  name_f32_avx2 and the like: every function and type that a kernel file defines is named through it
      C(literal)    a constant of type real
 
@@ -16,11 +17,13 @@
 #if FNN_BITS == 32
 #define real float
 #define FNN_INT int32_t
+#define FNN_UINT uint32_t
 #define FNN_MANTISSA 23
 #define C(literal) literal##f
 #else
 #define real double
 #define FNN_INT int64_t
+#define FNN_UINT uint64_t
 #define FNN_MANTISSA 52
 #define C(literal) literal
 #endif
@@ -42,8 +45,10 @@
 
 typedef real KERNEL(vec) __attribute__((vector_size(FNN_VBYTES)));
 typedef FNN_INT KERNEL(ivec) __attribute__((vector_size(FNN_VBYTES)));
+typedef FNN_UINT KERNEL(uvec) __attribute__((vector_size(FNN_VBYTES)));
 #define vec KERNEL(vec)
 #define ivec KERNEL(ivec)
+#define uvec KERNEL(uvec)
 enum { KERNEL(lanes) = FNN_VBYTES / sizeof(real) };
 #define VL ((ptrdiff_t)KERNEL(lanes))
 
