@@ -4,6 +4,7 @@ One static library for each instruction set, compiled from the same sources with
 C core that knows no instruction set, then the Cython extensions that link them.
 """
 
+import os
 import platform
 from pathlib import Path
 
@@ -12,9 +13,14 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
+# FASTNN_DEBUG=1: Cython checks every index and every None, and CFLAGS choose the optimisation. Otherwise ours stands
+# behind them: environments that set an -O2 for everything would slow the kernels down.
+DEBUG = os.environ.get("FASTNN_DEBUG") == "1"
+OPTIMISED = {"kernels": [] if DEBUG else ["-O3"], "cython": [] if DEBUG else ["-O2"]}
 # Errors of arithmetic are neither trapped nor reported in errno; everything else of IEEE 754 stays (no -ffast-math: it
 # would also set flush-to-zero for the whole process).
-C_FLAGS = ["-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fvisibility=hidden"]
+C_FLAGS = ["-std=c11", *OPTIMISED["kernels"], "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+C_FLAGS += ["-fvisibility=hidden"]
 IS_X86 = platform.machine().lower() in {"x86_64", "amd64"}
 # Instruction set -> its compiler flags; src_c/isa/<name>.c includes the kernels. `base` is the platform's own.
 ISA_FLAGS = {"base": []}
@@ -80,7 +86,7 @@ extensions = [
         f"fastnn.{name}",
         [f"fastnn/{name}.pyx"],
         include_dirs=["src_c", np.get_include()],
-        extra_compile_args=["-O2", "-fvisibility=hidden", "-Wno-unused-function"],
+        extra_compile_args=[*OPTIMISED["cython"], "-fvisibility=hidden", "-Wno-unused-function"],
         libraries=[f"fnn_{part}" for part in parts],
         define_macros=[
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
@@ -100,10 +106,8 @@ setup(
         build_dir="build/cython",
         compiler_directives={
             "language_level": "3",
-            "boundscheck": False,
-            "wraparound": False,
+            **dict.fromkeys(("boundscheck", "wraparound", "nonecheck", "initializedcheck"), DEBUG),
             "cdivision": True,
-            "initializedcheck": False,
             "binding": True,
         },
     ),
