@@ -15,9 +15,14 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
+# FASTNN_DEBUG=1: Cython checks every index and every None, and CFLAGS choose the optimisation. Otherwise ours stands behind
+# them: environments that set an -O2 for everything would slow the kernels down.
+DEBUG = os.environ.get("FASTNN_DEBUG") == "1"
+OPTIMISED = {"kernels": [] if DEBUG else ["-O3"], "cython": [] if DEBUG else ["-O2"]}
 # Errors of arithmetic are neither trapped nor reported in errno; everything else of IEEE 754 stays (no -ffast-math: it
 # would also set flush-to-zero for the whole process).
-C_FLAGS = ["-std=c11", "-O3", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fvisibility=hidden"]
+C_FLAGS = ["-std=c11", *OPTIMISED["kernels"], "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
+C_FLAGS += ["-fvisibility=hidden"]
 # Debug information would be four fifths of the wheel, and Python's own flags ask for it; CFLAGS="-g" brings it back.
 DEBUG_FLAGS = [] if re.search(r"(^|\s)-g", os.environ.get("CFLAGS", "")) else ["-g0"]
 # Named, although every Python has them loaded: otherwise a symbol is bound to whichever version comes first, and before
@@ -89,7 +94,7 @@ extensions = [
         f"fastnn.{name}",
         [f"fastnn/{name}.pyx"],
         include_dirs=["src_c", np.get_include()],
-        extra_compile_args=["-O2", "-fvisibility=hidden", "-Wno-unused-function", *DEBUG_FLAGS],
+        extra_compile_args=[*OPTIMISED["cython"], "-fvisibility=hidden", "-Wno-unused-function", *DEBUG_FLAGS],
         libraries=[*(f"fnn_{part}" for part in parts), *SYSTEM_LIBRARIES],
         define_macros=[
             ("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION"),
@@ -109,10 +114,8 @@ setup(
         build_dir="build/cython",
         compiler_directives={
             "language_level": "3",
-            "boundscheck": False,
-            "wraparound": False,
+            **dict.fromkeys(("boundscheck", "wraparound", "nonecheck", "initializedcheck"), DEBUG),
             "cdivision": True,
-            "initializedcheck": False,
             "binding": True,
             # Nothing relies on the GIL: networks are taken atomically (net.h), and settings are single words.
             "freethreading_compatible": True,

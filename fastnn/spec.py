@@ -253,6 +253,8 @@ def _known(name: str) -> ActivationFacts:
 
 def _check_activation(name: str, alpha: float) -> None:
     facts = _known(name)
+    if facts.alpha is None and alpha != 0.0:
+        raise ValueError(f"activation {name!r} takes no alpha, got {alpha}")
     if facts.alpha is not None and not (math.isfinite(alpha) and (alpha > 0.0 or (alpha == 0.0 and facts.alpha_zero))):
         raise ValueError(
             f"activation {name!r}: wanted a finite alpha {'>=' if facts.alpha_zero else '>'} 0, got {alpha}"

@@ -39,10 +39,11 @@ static void open_again(void) {
     atomic_fetch_sub(&closed, 1);
 }
 
-/* One that was about to be stopped at the gate is not in the child. */
+/* One that was about to be stopped at the gate is not in the child, nor is one that closed it to fork at the same time. */
 static void open_in_child(void) {
+    closes--;
     atomic_store(&inside, 0);
-    open_again();
+    atomic_store(&closed, closes);
 }
 
 /* Handlers that run before a fork run in the reverse order of their registration: this one before that of OpenBLAS, which was

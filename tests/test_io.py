@@ -138,6 +138,7 @@ def test_files_of_others_are_refused(tmp_path: Path, content: bytes, message: st
         (lambda t, m: m.update(network=m["network"].replace("[5, 4, 3]", "[5, 4.0, 3]")), "wanted an integer"),
         (lambda t, m: m.update(network=m["network"].replace("[5, 4, 3]", '"543"')), "sequence of integers"),
         (lambda t, m: m.update(network=m["network"].replace("[5, 4, 3]", "[5, 1000000000, 3]")), "wanted shape"),
+        (lambda t, m: m.update(network=m["network"].replace("0.0]]", "NaN]]")), "'softmax' takes no alpha, got nan"),
         (lambda t, m: m.update(network=m["network"].replace("float32", "float64")), "wanted dtype float64, got F32"),
         (lambda t, m: m.update(network=m["network"].replace("18446744073709551615", "1")), "checksum"),
         (lambda t, m: m.update(sha256="0" * 64), "checksum"),

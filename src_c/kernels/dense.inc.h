@@ -156,7 +156,7 @@ static void KERNEL(fill_rows)(void *dst, const void *row, ptrdiff_t B, ptrdiff_t
     if (!row)
         memset(dst, 0, (size_t)(B * N) * sizeof(real));
     else
-        for (ptrdiff_t i = 0; i < B; i++)
+        for (ptrdiff_t i = 0; N > 0 && i < B; i++) /* rows without columns may be very many */
             memcpy((real *)dst + i * N, row, (size_t)N * sizeof(real));
 }
 
@@ -177,7 +177,7 @@ static void KERNEL(column_sums)(void *sums_, const void *x_, const void *weight_
 static void KERNEL(add_outer)(void *dst_, const void *row_, const void *weight_, const ptrdiff_t *rows, double scale,
                               ptrdiff_t B, ptrdiff_t N) {
     const real *row = row_, *weight = weight_;
-    for (ptrdiff_t i = 0; i < B; i++) {
+    for (ptrdiff_t i = 0; N > 0 && i < B; i++) {
         real *dst = (real *)dst_ + i * N;
         const real factor = (real)scale * (weight ? weight[rows ? rows[i] : i] : C(1.0));
         for (ptrdiff_t j = 0; j < N; j += VL)

@@ -36,7 +36,7 @@ static void KERNEL(philox_block)(uint32_t *words, uint32_t first, uint32_t row, 
 
 static void KERNEL(random_words)(uint32_t *out, ptrdiff_t row0, ptrdiff_t B, ptrdiff_t cols, const fnn_stream *stream) {
     uint32_t words[KERNEL(words)];
-    for (ptrdiff_t i = 0; i < B; i++)
+    for (ptrdiff_t i = 0; cols > 0 && i < B; i++)
         for (ptrdiff_t j = 0; j < cols; j += KERNEL(words)) {
             const ptrdiff_t count = cols - j < KERNEL(words) ? cols - j : KERNEL(words);
             KERNEL(philox_block)(words, (uint32_t)(j / 4), (uint32_t)(row0 + i), stream);
@@ -49,7 +49,7 @@ static void KERNEL(dropout)(void *y_, const void *x_, double keep, ptrdiff_t row
     const uint64_t threshold = (uint64_t)(keep * 4294967296.0);
     const real scale = (real)(1.0 / keep);
     uint32_t words[KERNEL(words)];
-    for (ptrdiff_t i = 0; i < B; i++)
+    for (ptrdiff_t i = 0; N > 0 && i < B; i++)
         for (ptrdiff_t j = 0; j < N; j += KERNEL(words)) {
             const ptrdiff_t count = N - j < KERNEL(words) ? N - j : KERNEL(words);
             real *y = (real *)y_ + i * N + j;
