@@ -15,8 +15,8 @@ from Cython.Build import cythonize
 from setuptools import Extension, setup
 from setuptools.command.build_py import build_py
 
-# FASTNN_DEBUG=1: Cython checks every index and every None, and CFLAGS choose the optimisation. Otherwise ours stands behind
-# them: environments that set an -O2 for everything would slow the kernels down.
+# FASTNN_DEBUG=1: Cython checks every index and every None, and CFLAGS choose the optimisation. Otherwise ours stands
+# behind them: environments that set an -O2 for everything would slow the kernels down.
 DEBUG = os.environ.get("FASTNN_DEBUG") == "1"
 OPTIMISED = {"kernels": [] if DEBUG else ["-O3"], "cython": [] if DEBUG else ["-O2"]}
 # Errors of arithmetic are neither trapped nor reported in errno; everything else of IEEE 754 stays (no -ffast-math: it
