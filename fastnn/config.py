@@ -107,7 +107,7 @@ def show_config() -> dict[str, Any]:
     """
     from fastnn import __version__
 
-    config = {
+    config: dict[str, Any] = {
         "version": __version__,
         "isa": _core.isa(),
         "isa_available": tuple(_core.available_isas()),
