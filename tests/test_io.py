@@ -3,6 +3,8 @@
 import json
 import os
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -163,6 +165,52 @@ def test_altered_files_are_refused_with_the_reason(saved: Path, change: object, 
     _write(saved, tensors, metadata)
     with pytest.raises(ModelFileError, match=message):
         MLP.load(saved)
+
+
+# What runs code from data ends in one of these; a pickle that would, is there to show that they are seen.
+EXECUTES = """
+import pickle, sys
+from pathlib import Path
+from fastnn import MLP, ModelFileError
+
+class Trap:
+    def __reduce__(self):
+        return (exec, ("TRAPPED = True",))
+
+def load_all():
+    assert MLP.load(files[0]).predict([1.0] * 5).shape == (3,)
+    for path in files[1:]:
+        try:
+            MLP.load(path)
+        except ModelFileError:
+            pass
+        else:
+            raise AssertionError(f"{path} was accepted")
+
+files = [Path(path) for path in sys.argv[1:]]
+files[1].write_bytes(pickle.dumps(Trap()))
+load_all()  # imports what it needs
+seen, watched = [], ("compile", "exec", "import", "marshal.loads", "os.system", "pickle.find_class", "subprocess.Popen")
+sys.addaudithook(lambda event, arguments: seen.append(event) if event in watched else None)
+load_all()
+assert seen == [], seen
+pickle.loads(files[1].read_bytes())
+assert {"pickle.find_class", "exec"} <= set(seen), seen
+print("fine")
+"""
+
+
+def test_loading_executes_nothing(saved: Path, tmp_path: Path) -> None:
+    tensors, metadata = _parts(saved)
+    source = "__import__('os').system('true')"
+    code = [
+        metadata | {"network": source},
+        metadata | {"network": metadata["network"].replace('"softmax"', f'"{source}"')},
+    ]
+    altered = [_write(tmp_path / f"code{i}", tensors, one) for i, one in enumerate(code)]
+    command = [sys.executable, "-c", EXECUTES, str(saved), str(tmp_path / "pickle"), *map(str, altered)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "fine\n", "")
 
 
 def test_a_missing_file_is_a_file_error(tmp_path: Path) -> None:
