@@ -1,7 +1,7 @@
 /* Checks the C core without Python, for platforms that have a compiler and an emulator only: the kernels of the platform's
    own instruction set against plain loops in double, a network's gradient against central differences on one thread and
    on several, and the random numbers, which it prints, since they must be the same bits everywhere. Run by
-   tools/check_kernels.py. Returns 0 if all is well. */
+   tools/cross_check.py. Returns 0 if all is well. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
