@@ -35,7 +35,7 @@ def test_both_engines_agree(output: str, n_classes: int, weighted: bool, options
     target = labels if takes_labels else np.eye(n_classes)[labels]
     # Large enough that some probabilities are beyond any bound.
     X, weight = 20 * rng.standard_normal((40, 5)), rng.uniform(0.5, 2, 40) if weighted else None
-    layers = (("tanh", None), (activation, None))
+    layers = (("tanh", 0.0), (activation, 0.0))
     spec = NetworkSpec((5, 4, n_classes), layers, loss, keep=(1.0,), l2=0.3, dtype="float64")
     found = []
     parameters = 5 * rng.standard_normal(spec.n_parameters)
