@@ -21,8 +21,7 @@ DEBUG = os.environ.get("FASTNN_DEBUG") == "1"
 OPTIMISED = {"kernels": [] if DEBUG else ["-O3"], "cython": [] if DEBUG else ["-O2"]}
 # Errors of arithmetic are neither trapped nor reported in errno; everything else of IEEE 754 stays (no -ffast-math: it
 # would also set flush-to-zero for the whole process).
-C_FLAGS = ["-std=c11", *OPTIMISED["kernels"], "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast"]
-C_FLAGS += ["-fvisibility=hidden"]
+C_FLAGS = ["-std=c11", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=fast", "-fvisibility=hidden"]
 # Debug information would be four fifths of the wheel, and Python's own flags ask for it; CFLAGS="-g" brings it back.
 DEBUG_FLAGS = [] if re.search(r"(^|\s)-g", os.environ.get("CFLAGS", "")) else ["-g0"]
 # Named, although every Python has them loaded: otherwise a symbol is bound to whichever version comes first, and before
@@ -69,7 +68,7 @@ class BuildPackage(build_py):
 
 def library(name, sources, flags):
     """One entry for setuptools' build_clib, rebuilt when any header changes."""
-    cflags = [*C_FLAGS, *flags, *DEBUG_FLAGS]
+    cflags = [*C_FLAGS, *OPTIMISED["kernels"], *flags, *DEBUG_FLAGS]
     settings = {"sources": sources, "cflags": cflags, "include_dirs": ["src_c"], "obj_deps": {"": HEADERS}}
     return f"fnn_{name}", settings
 

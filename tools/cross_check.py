@@ -37,7 +37,7 @@ def main() -> None:
 
         def compile_one(source: str) -> str:
             target = f"{work}/{Path(source).stem}.o"
-            flags = [*from_setup("C_FLAGS"), *WARNINGS, "-Isrc_c"]
+            flags = [*from_setup("C_FLAGS"), "-O3", *WARNINGS, "-Isrc_c"]
             subprocess.run([arguments.cc, *flags, "-c", source, "-o", target], cwd=ROOT, check=True)
             return target
 
