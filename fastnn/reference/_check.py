@@ -99,6 +99,8 @@ def number(name: str, value: Any) -> float:
         raise TypeError(f"{name}: wanted a number, got {value!r}")
     try:
         return float(value)
+    except OverflowError:
+        raise ValueError(f"{name}: wanted a number that float64 can hold, got a larger integer") from None
     except (TypeError, ValueError):
         raise TypeError(f"{name}: wanted a number, got {type(value).__name__}") from None
 
