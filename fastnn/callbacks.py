@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import numpy.typing as npt
 
+from fastnn._scalars import integer, number
 from fastnn.history import History
 
 if TYPE_CHECKING:
@@ -116,13 +116,12 @@ class EarlyStopping(Callback):
     ) -> None:
         if monitor not in self.MONITORS:
             raise ValueError(f"monitor: wanted one of {', '.join(self.MONITORS)}, got {monitor!r}")
-        if isinstance(patience, bool) or not isinstance(patience, (int, np.integer)):
+        if isinstance(patience, bool):
             raise TypeError(f"patience: wanted an integer, got {patience!r}")
-        if patience < 1:
-            raise ValueError(f"patience: wanted at least 1, got {patience}")
-        if not (math.isfinite(min_delta) and min_delta >= 0.0):
+        self.monitor, self.patience = monitor, integer("patience", patience, 1)
+        self.min_delta = number("min_delta", min_delta)
+        if not 0.0 <= self.min_delta < math.inf:
             raise ValueError(f"min_delta: wanted a finite number >= 0, got {min_delta}")
-        self.monitor, self.patience, self.min_delta = monitor, int(patience), float(min_delta)
         self.restore_best = bool(restore_best)
         self._best, self._best_epoch = math.inf, -1
         self._parameters: npt.NDArray[Any] | None = None

@@ -7,7 +7,6 @@ about every 0.1 s where one shows progress, after every epoch for validation and
 from __future__ import annotations
 
 import math
-import operator
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn._arrays import Array
+from fastnn._scalars import integer
 from fastnn.callbacks import Callback, EarlyStopping, Fit, ProgressBar
 from fastnn.history import History
 from fastnn.losses import accuracy
@@ -89,11 +89,11 @@ def run_fit(
         optimizer = Adam(1e-3)
     elif not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer: wanted an optimiser such as fastnn.Adam(1e-3), got {optimizer!r}")
-    epochs = _count("epochs", epochs)
+    epochs = integer("epochs", epochs, 1)
     data = net._batch(X, y, sample_weight)
     data = _without_zero_weights(*data)
     n_rows = len(data[0])
-    size = n_rows if batch_size is None else min(_count("batch_size", batch_size), n_rows)
+    size = n_rows if batch_size is None else min(integer("batch_size", batch_size, 1), n_rows)
     validation = _validation(net, validation_data)
     job = _Job(*data, batch_size=size, shuffle=bool(shuffle), validation=validation)
     active = _callbacks(callbacks, early_stopping, progress)
@@ -232,16 +232,6 @@ class _Loop:
         share = accuracy(engine.predict(X), target, spec.loss, spec.activations[-1][0], weight)
         if share is not None:
             history.val_accuracy.append(share)
-
-
-def _count(name: str, value: Any) -> int:
-    try:
-        count = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: wanted an integer, got {value!r}") from None
-    if count < 1:
-        raise ValueError(f"{name}: wanted at least 1, got {count}")
-    return count
 
 
 def _without_zero_weights(X: Array, target: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:

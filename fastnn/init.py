@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._scalars import number
 from fastnn.spec import NetworkSpec
 
 Scheme = str | tuple[str, float] | Callable[[np.random.Generator, int, int], npt.ArrayLike]
@@ -107,10 +108,11 @@ def _weights(scheme: Any, rng: np.random.Generator, n_in: int, n_out: int, activ
 def _parametrised(name: str, value: float, rng: np.random.Generator, n_in: int, n_out: int) -> npt.NDArray[Any]:
     if name not in ("constant", "normal", "uniform"):
         raise ValueError(f"init: wanted ('constant', c), ('normal', std) or ('uniform', limit), got {(name, value)!r}")
+    value = number("init", value)
     if not math.isfinite(value) or (value < 0 and name != "constant"):
         raise ValueError(f"init: wanted a finite number{'' if name == 'constant' else ' >= 0'}, got {(name, value)!r}")
     if name == "constant":
-        return np.full((n_in, n_out), float(value))
+        return np.full((n_in, n_out), value)
     return rng.normal(0.0, value, (n_in, n_out)) if name == "normal" else rng.uniform(-value, value, (n_in, n_out))
 
 

@@ -21,6 +21,7 @@ from fastnn._core cimport active, settings
 from fastnn.fnn cimport *
 
 from fastnn import reference
+from fastnn._scalars import integer, number
 from fastnn.reference import ACTIVATIONS, UPDATES, _check
 from fastnn.reference.random import LONGEST_PERMUTATION
 
@@ -384,7 +385,7 @@ def kl_sparsity(a, rho, beta, sample_weight=None, *, da=None):
     cdef cnp.ndarray activations = real_matrix("a", a, "B", "H")
     cdef Py_ssize_t B = PyArray_DIM(activations, 0), H = PyArray_DIM(activations, 1)
     _check.some_rows("a", activations)
-    cdef double target = _check.number("rho", rho), factor
+    cdef double target = number("rho", rho), factor
     if not 0 < target < 1:
         raise ValueError(f"rho: wanted 0 < rho < 1, got {target}")
     factor = _check.positive("beta", beta, zero=True)
@@ -407,9 +408,9 @@ def kl_sparsity(a, rho, beta, sample_weight=None, *, da=None):
 
 cdef fnn_stream _stream(object seed, object step, object layer) except *:
     cdef fnn_stream stream
-    stream.seed = _check.integer("seed", seed, 0, 2**64 - 1)
-    stream.step = _check.integer("step", step) & 0xFFFFFFFF
-    stream.layer = _check.integer("layer", layer) & 0xFFFFFFFF
+    stream.seed = integer("seed", seed, 0, 2**64 - 1)
+    stream.step = integer("step", step) & 0xFFFFFFFF
+    stream.layer = integer("layer", layer) & 0xFFFFFFFF
     return stream
 
 
@@ -425,7 +426,7 @@ def random_words(rows, cols, seed, *, step=0, layer=0, out=None):
 
 cdef object _dropout(str name, object x, object keep, object seed, object step, object layer, object out):
     cdef cnp.ndarray a = real_matrix(name, x, "B", "n")
-    cdef double probability = _check.number("keep", keep)
+    cdef double probability = number("keep", keep)
     if not 0 < probability <= 1:
         raise ValueError(f"keep: wanted 0 < keep <= 1, got {probability}")
     cdef fnn_stream stream = _stream(seed, step, layer)
@@ -445,7 +446,7 @@ def dropout_backward(dy, keep, seed, *, step=0, layer=0, out=None):
 
 
 def permutation(n, seed, *, step=0, out=None):
-    cdef Py_ssize_t count = _check.integer("n", n, 0, LONGEST_PERMUTATION)
+    cdef Py_ssize_t count = integer("n", n, 0, LONGEST_PERMUTATION)
     cdef fnn_stream stream = _stream(seed, step, FNN_SHUFFLE)
     cdef cnp.ndarray order = _check.output("out", out, np.dtype(np.intp), (count,))
     cdef uint64_t *scratch = <uint64_t *> malloc(2 * (count + 1) * sizeof(uint64_t))
@@ -490,9 +491,9 @@ cdef object _update(int update, object p, object g, object s1, object s2, fnn_hy
 cdef fnn_hyper _hyper(object lr, object l2, object scale) except *:
     """The hyperparameters that every update has."""
     cdef fnn_hyper h
-    h.lr = _check.number("lr", lr)
-    h.l2 = _check.number("l2", l2)
-    h.scale = _check.number("scale", scale)
+    h.lr = number("lr", lr)
+    h.l2 = number("l2", l2)
+    h.scale = number("scale", scale)
     h.beta1 = h.beta2 = h.epsilon = h.weight_decay = 0
     h.epsilon_hat = 0
     return h
@@ -505,32 +506,32 @@ def sgd_update(p, g, lr, *, l2=0.0, scale=1.0):
 
 def momentum_update(p, g, v, lr, momentum=0.9, *, l2=0.0, scale=1.0):
     cdef fnn_hyper h = _hyper(lr, l2, scale)
-    h.beta1 = _check.number("momentum", momentum)
+    h.beta1 = number("momentum", momentum)
     _update(FNN_momentum_update, p, g, v, None, &h)
 
 
 def nesterov_update(p, g, v, lr, momentum=0.9, *, l2=0.0, scale=1.0):
     cdef fnn_hyper h = _hyper(lr, l2, scale)
-    h.beta1 = _check.number("momentum", momentum)
+    h.beta1 = number("momentum", momentum)
     _update(FNN_nesterov_update, p, g, v, None, &h)
 
 
 def averaged_momentum_update(p, g, v, lr, beta=0.9, *, l2=0.0, scale=1.0):
     cdef fnn_hyper h = _hyper(lr, l2, scale)
-    h.beta1 = _check.number("beta", beta)
+    h.beta1 = number("beta", beta)
     _update(FNN_averaged_momentum_update, p, g, v, None, &h)
 
 
 def rmsprop_update(p, g, s, lr, beta=0.9, epsilon=1e-8, *, l2=0.0, scale=1.0):
     cdef fnn_hyper h = _hyper(lr, l2, scale)
-    h.beta1 = _check.number("beta", beta)
-    h.epsilon = _check.number("epsilon", epsilon)
+    h.beta1 = number("beta", beta)
+    h.epsilon = number("epsilon", epsilon)
     _update(FNN_rmsprop_update, p, g, s, None, &h)
 
 
 def adagrad_update(p, g, s, lr, epsilon=1e-10, *, l2=0.0, scale=1.0):
     cdef fnn_hyper h = _hyper(lr, l2, scale)
-    h.epsilon = _check.number("epsilon", epsilon)
+    h.epsilon = number("epsilon", epsilon)
     _update(FNN_adagrad_update, p, g, s, None, &h)
 
 
@@ -538,10 +539,10 @@ cdef fnn_hyper _adam_hyper(
     object lr, object t, object beta1, object beta2, object epsilon, object l2, object scale
 ) except *:
     cdef fnn_hyper h = _hyper(lr, l2, scale)
-    h.beta1 = _check.number("beta1", beta1)
-    h.beta2 = _check.number("beta2", beta2)
-    h.epsilon = _check.number("epsilon", epsilon)
-    fnn_hyper_fold(&h, _check.integer("t", t, 1))
+    h.beta1 = number("beta1", beta1)
+    h.beta2 = number("beta2", beta2)
+    h.epsilon = number("epsilon", epsilon)
+    fnn_hyper_fold(&h, integer("t", t, 1))
     return h
 
 
@@ -552,7 +553,7 @@ def adam_update(p, g, m, v, lr, t, beta1=0.9, beta2=0.999, epsilon=1e-8, *, l2=0
 
 def adamw_update(p, g, m, v, lr, t, beta1=0.9, beta2=0.999, epsilon=1e-8, weight_decay=0.01, *, l2=0.0, scale=1.0):
     cdef fnn_hyper h = _adam_hyper(lr, t, beta1, beta2, epsilon, l2, scale)
-    h.weight_decay = _check.number("weight_decay", weight_decay)
+    h.weight_decay = number("weight_decay", weight_decay)
     _update(FNN_adamw_update, p, g, m, v, &h)
 
 

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._scalars import number
 from fastnn._table import UPDATES
 from fastnn.schedules import Rates, Schedule, learning_rates
 
@@ -122,7 +123,7 @@ class Optimizer:
         self._hyper = hyper
         for name, value in hyper.items():
             _check(name, value)
-        if clip_norm is not None and not (math.isfinite(clip_norm) and clip_norm > 0.0):
+        if clip_norm is not None and not 0.0 < number("clip_norm", clip_norm) < math.inf:
             raise ValueError(f"clip_norm: wanted a finite number > 0 or None, got {clip_norm}")
         self.clip_norm = clip_norm
         self.lr = lr
@@ -381,6 +382,7 @@ def _check(name: str, value: Any) -> None:
     """Refuse a hyperparameter that is no number or out of its range."""
     if isinstance(value, bool) or not isinstance(value, (int, float, np.integer, np.floating)):
         raise TypeError(f"{name}: wanted a number{' or a schedule' if name == 'lr' else ''}, got {value!r}")
+    value = number(name, value)
     if name == "epsilon":
         good, wanted = 0.0 < value < math.inf, "a finite number > 0"
     elif name in ("lr", "weight_decay"):

@@ -12,15 +12,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._arrays import numbers
+from fastnn._scalars import number
+
 Schedule = Callable[[Any], Any]
 Rates = npt.NDArray[np.float64]
 
 
 def _positive(name: str, value: float, *, zero: bool = False) -> float:
-    number = float(value)
-    if not math.isfinite(number) or number < 0.0 or (number == 0.0 and not zero):
+    rate = number(name, value)
+    if not math.isfinite(rate) or rate < 0.0 or (rate == 0.0 and not zero):
         raise ValueError(f"{name}: wanted a finite number {'>=' if zero else '>'} 0, got {value}")
-    return number
+    return rate
 
 
 def _steps(step: npt.ArrayLike) -> Rates:
@@ -35,7 +38,7 @@ def constant(lr: float) -> Schedule:
     >>> float(constant(0.1)(1000))
     0.1
     """
-    _positive("lr", lr, zero=True)
+    lr = _positive("lr", lr, zero=True)
     return lambda step: np.full_like(_steps(step), lr)
 
 
@@ -47,8 +50,8 @@ def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
     >>> np.round(step_decay(1.0, every=100)([0, 99, 100, 200]), 6)
     array([1.  , 1.  , 0.1 , 0.01])
     """
-    _positive("lr", lr, zero=True), _positive("every", every), _positive("factor", factor)
-    return lambda step: lr * factor ** np.floor(_steps(step) / every)
+    lr, period, factor = _positive("lr", lr, zero=True), _positive("every", every), _positive("factor", factor)
+    return lambda step: lr * factor ** np.floor(_steps(step) / period)
 
 
 def exponential(lr: float, decay: float) -> Schedule:
@@ -59,7 +62,7 @@ def exponential(lr: float, decay: float) -> Schedule:
     >>> exponential(1.0, 0.5)([0, 1, 2])
     array([1.  , 0.5 , 0.25])
     """
-    _positive("lr", lr, zero=True), _positive("decay", decay)
+    lr, decay = _positive("lr", lr, zero=True), _positive("decay", decay)
     return lambda step: lr * decay ** _steps(step)
 
 
@@ -71,7 +74,7 @@ def inverse_scaling(lr: float, power: float = 0.5) -> Schedule:
     >>> inverse_scaling(1.0)([0, 3])
     array([1. , 0.5])
     """
-    _positive("lr", lr, zero=True), _positive("power", power, zero=True)
+    lr, power = _positive("lr", lr, zero=True), _positive("power", power, zero=True)
     return lambda step: lr / (_steps(step) + 1.0) ** power
 
 
@@ -83,7 +86,7 @@ def inverse_time(lr: float, decay: float) -> Schedule:
     >>> inverse_time(1.0, 0.01)([0, 100])
     array([1. , 0.5])
     """
-    _positive("lr", lr, zero=True), _positive("decay", decay, zero=True)
+    lr, decay = _positive("lr", lr, zero=True), _positive("decay", decay, zero=True)
     return lambda step: lr / (1.0 + decay * _steps(step))
 
 
@@ -97,8 +100,8 @@ def cosine(lr: float, steps: int, final: float = 0.0) -> Schedule:
     >>> np.round(cosine(1.0, steps=100)([0, 50, 100, 500]), 6)
     array([1. , 0.5, 0. , 0. ])
     """
-    _positive("lr", lr, zero=True), _positive("steps", steps), _positive("final", final, zero=True)
-    return lambda step: final + (lr - final) * 0.5 * (1.0 + np.cos(np.pi * np.minimum(_steps(step) / steps, 1.0)))
+    lr, fall, final = _positive("lr", lr, zero=True), _positive("steps", steps), _positive("final", final, zero=True)
+    return lambda step: final + (lr - final) * 0.5 * (1.0 + np.cos(np.pi * np.minimum(_steps(step) / fall, 1.0)))
 
 
 def warmup(schedule: float | Schedule, steps: int) -> Schedule:
@@ -111,12 +114,12 @@ def warmup(schedule: float | Schedule, steps: int) -> Schedule:
     >>> warmup(1.0, steps=4)([0, 1, 3, 4])
     array([0.25, 0.5 , 1.  , 1.  ])
     """
-    _positive("steps", steps)
+    rise = _positive("steps", steps)
     after = schedule if callable(schedule) else constant(schedule)
 
     def rate(step: npt.ArrayLike) -> Rates:
         at = _steps(step)
-        return np.minimum((at + 1.0) / steps, 1.0) * _evaluate(after, np.maximum(at - steps, 0.0))
+        return np.minimum((at + 1.0) / rise, 1.0) * _evaluate(after, np.maximum(at - rise, 0.0))
 
     return rate
 
@@ -129,14 +132,14 @@ def piecewise(boundaries: Sequence[int], rates: Sequence[float]) -> Schedule:
     >>> piecewise([100, 200], [1.0, 0.1, 0.01])([0, 99, 100, 200])
     array([1.  , 1.  , 0.1 , 0.01])
     """
-    edges, values = np.asarray(boundaries, dtype=np.float64), np.asarray(rates, dtype=np.float64)
+    edges, values = numbers("boundaries", boundaries).astype(np.float64), numbers("rates", rates).astype(np.float64)
     if edges.ndim != 1 or values.shape != (len(edges) + 1,):
         raise ValueError(
             f"piecewise: wanted one rate more than boundaries, got {values.shape} rates, {edges.shape} boundaries"
         )
     if (np.diff(edges) <= 0).any():
-        raise ValueError(f"piecewise: wanted boundaries that increase, got {list(boundaries)}")
-    for value in rates:
+        raise ValueError(f"piecewise: wanted boundaries that increase, got {edges.tolist()}")
+    for value in values:
         _positive("rates", value, zero=True)
     return lambda step: values[np.searchsorted(edges, _steps(step), side="right")]
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._scalars import integer, number
 from fastnn._table import ACTIVATIONS, LOSSES
 from fastnn._table import Activation as ActivationFacts
 from fastnn.losses import default_loss, default_output, is_probabilistic
@@ -180,20 +181,13 @@ def network_spec(
         sizes=layers,
         activations=(*(_activation(one) for one in hidden), last),
         loss=default_loss(last[0], task) if loss is None else loss,
-        keep=tuple(1.0 - float(drop) for drop in drops),
-        l2=float(l2),
+        keep=tuple(1.0 - number("dropout", drop) for drop in drops),
+        l2=number("l2", l2),
         l2_form=l2_form,
-        sparsity=None if sparsity is None else (float(sparsity[0]), float(sparsity[1])),
+        sparsity=None if sparsity is None else (number("sparsity", sparsity[0]), number("sparsity", sparsity[1])),
         dtype=_dtype_name(dtype),
-        seed=secrets.randbits(64) if seed is None else _integer("seed", seed),
+        seed=secrets.randbits(64) if seed is None else integer("seed", seed),
     )
-
-
-def _integer(name: str, value: Any) -> int:
-    try:
-        return operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: wanted an integer, got {value!r}") from None
 
 
 def _dtype_name(dtype: npt.DTypeLike) -> str:
@@ -206,7 +200,7 @@ def _dtype_name(dtype: npt.DTypeLike) -> str:
 def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__iter__"):
         raise TypeError(f"sizes: wanted a sequence of integers such as [784, 100, 10], got {sizes!r}")
-    return tuple(_integer("sizes", size) for size in sizes)
+    return tuple(integer("sizes", size) for size in sizes)
 
 
 def _check_sizes(sizes: tuple[int, ...]) -> None:
@@ -242,7 +236,7 @@ def _activation(value: Activation) -> tuple[str, float]:
     name, alpha = value
     if _known(name).alpha is None:
         raise ValueError(f"activation: {name!r} takes no alpha, got {alpha!r}")
-    return name, float(alpha)
+    return name, number(f"activation: {name}", alpha)
 
 
 def _known(name: str) -> ActivationFacts:

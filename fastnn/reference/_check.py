@@ -6,12 +6,13 @@ A message starts with the argument's name and says what was wanted and what came
 from __future__ import annotations
 
 import math
-import operator
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from fastnn._scalars import integer, number
 
 Shape = Sequence["int | str"]  # a letter stands for any length
 
@@ -91,31 +92,6 @@ def in_place(name: str, a: Any, dtype: np.dtype, shape: tuple[int, ...], /, **in
         if other is not a:
             apart(name, a, other_name, other, same=True)
     return a
-
-
-def number(name: str, value: Any) -> float:
-    """The value as a float; anything that is not a real number is refused."""
-    if isinstance(value, (str, bytes)):
-        raise TypeError(f"{name}: wanted a number, got {value!r}")
-    try:
-        return float(value)
-    except OverflowError:
-        raise ValueError(f"{name}: wanted a number that float64 can hold, got a larger integer") from None
-    except (TypeError, ValueError):
-        raise TypeError(f"{name}: wanted a number, got {type(value).__name__}") from None
-
-
-def integer(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:
-    """The value as an int within low <= value <= high."""
-    try:
-        index = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name}: wanted an integer, got {type(value).__name__}") from None
-    if low is not None and index < low:
-        raise ValueError(f"{name}: wanted at least {low}, got {index}")
-    if high is not None and index > high:
-        raise ValueError(f"{name}: wanted at most {high}, got {index}")
-    return index
 
 
 def lengths(itemsize: int, **lengths: Any) -> list[int]:

@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from fastnn._scalars import number
 from fastnn.reference import _check
 from fastnn.reference.formulas import FORWARD
 
@@ -258,7 +259,7 @@ def kl_sparsity(
     """
     _check.array("a", a, shape=("B", "H"))
     _check.some_rows("a", a)
-    rho = _check.number("rho", rho)
+    rho = number("rho", rho)
     if not 0 < rho < 1:
         raise ValueError(f"rho: wanted 0 < rho < 1, got {rho}")
     beta = _check.positive("beta", beta, zero=True)

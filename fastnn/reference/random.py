@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastnn._scalars import integer, number
 from fastnn.reference import _check
 
 Array = np.ndarray
@@ -50,7 +51,7 @@ def _words(rows: int, cols: int, seed: int, step: int, layer: int) -> Array:
 
 
 def _seed(seed: int) -> int:
-    return _check.integer("seed", seed, 0, 2**64 - 1)
+    return integer("seed", seed, 0, 2**64 - 1)
 
 
 def random_words(rows: int, cols: int, seed: int, *, step: int = 0, layer: int = 0, out: Array | None = None) -> Array:
@@ -91,8 +92,8 @@ def random_words(rows: int, cols: int, seed: int, *, step: int = 0, layer: int =
     """
     rows, cols = _check.lengths(4, rows=rows, cols=cols)
     seed = _seed(seed)
-    step = _check.integer("step", step)
-    layer = _check.integer("layer", layer)
+    step = integer("step", step)
+    layer = integer("layer", layer)
     out = _check.output("out", out, np.dtype(np.uint32), (rows, cols))
     np.copyto(out, _words(rows, cols, seed, step, layer))
     return out
@@ -100,12 +101,12 @@ def random_words(rows: int, cols: int, seed: int, *, step: int = 0, layer: int =
 
 def _dropout(name: str, x: Array, keep: float, seed: int, step: int, layer: int, out: Array | None) -> Array:
     _check.array(name, x, shape=("B", "n"))
-    keep = _check.number("keep", keep)
+    keep = number("keep", keep)
     if not 0 < keep <= 1:
         raise ValueError(f"keep: wanted 0 < keep <= 1, got {keep}")
     seed = _seed(seed)
-    step = _check.integer("step", step)
-    layer = _check.integer("layer", layer)
+    step = integer("step", step)
+    layer = integer("layer", layer)
     out = _check.in_place("out", out, x.dtype, x.shape, **{name: x})
     if keep == 1:
         np.copyto(out, x)
@@ -221,9 +222,9 @@ def permutation(n: int, seed: int, *, step: int = 0, out: Array | None = None) -
     >>> permutation(5, seed=1)
     array([1, 4, 2, 3, 0])
     """
-    n = _check.integer("n", n, 0, LONGEST_PERMUTATION)
+    n = integer("n", n, 0, LONGEST_PERMUTATION)
     seed = _seed(seed)
-    step = _check.integer("step", step)
+    step = integer("step", step)
     out = _check.output("out", out, np.dtype(np.intp), (n,))
     np.copyto(out, np.argsort(_words(1, n, seed, step, PERMUTATION_LAYER)[0], kind="stable"))
     return out

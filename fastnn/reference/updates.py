@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from fastnn._scalars import number
 from fastnn.reference import _check
 
 Array = np.ndarray
@@ -23,7 +24,7 @@ def check_update(p: Array, g: Array, slots: dict[str, Array], **numbers: float) 
         for other_name, other in arrays.items():
             _check.apart(name, a, other_name, other)
         arrays[name] = a
-    return [_check.number(name, value) for name, value in numbers.items()]
+    return [number(name, value) for name, value in numbers.items()]
 
 
 def step_gradient(p: Array, g: Array, l2: float, scale: float) -> Array:
