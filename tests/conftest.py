@@ -5,6 +5,8 @@ FASTNN_ISA and FASTNN_GEMM, when set, restrict the tests to that choice: one tes
 """
 
 import os
+import sys
+import sysconfig
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -26,6 +28,7 @@ def _choices(variable: str, available: tuple[str, ...]) -> tuple[str, ...]:
 ISAS = _choices("FASTNN_ISA", _core.available_isas())
 GEMMS = _choices("FASTNN_GEMM", ("own", "blas"))
 DTYPES = ("float32", "float64")
+WITHOUT_GIL = bool(sysconfig.get_config_var("Py_GIL_DISABLED"))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -33,7 +36,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header() -> str:
-    return f"fastnn: ISAs {', '.join(ISAS)}; matrix products {', '.join(GEMMS)}"
+    without = ", without the GIL" if WITHOUT_GIL and not sys._is_gil_enabled() else ""
+    return f"fastnn: ISAs {', '.join(ISAS)}; matrix products {', '.join(GEMMS)}{without}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Iterator[None]:
+    """Model files need safetensors, which has no wheel for Pythons without the GIL and is built with Rust."""
+    try:
+        return (yield)
+    except ModuleNotFoundError as error:
+        if WITHOUT_GIL and error.name == "safetensors":
+            pytest.skip("safetensors is not installed")
+        raise
 
 
 def assert_isa(name: str) -> None:

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import sysconfig
 import threading
 import time
 from collections.abc import Callable
@@ -274,13 +275,25 @@ def test_sub_interpreters_are_refused(first: str) -> None:
                 assert "numpy" not in sys.modules
                 print("refused", flush=True)
         '''
-        failed = interpreters.run_string(interpreters.create(), attempt)
+        other = interpreters.create()
+        failed = interpreters.run_string(other, attempt)
         assert failed is None, failed
+        interpreters.destroy(other)
         import fastnn
         assert fastnn.MLP([2, 1]).predict([1.0, 2.0]).shape == (1,)
         print("fine")
     """
     assert_fine(run(code, first), "refused\nfine\n")
+
+
+@pytest.mark.skipif(not sysconfig.get_config_var("Py_GIL_DISABLED"), reason="this Python has a GIL")
+def test_the_gil_stays_off() -> None:
+    code = """
+        import sys
+        import fastnn, fastnn.engine, fastnn.kernels
+        print(sys._is_gil_enabled())
+    """
+    assert_fine(run(code), "False\n")
 
 
 # --- Other libraries' threads -----------------------------------------------------------------------------------------
