@@ -48,11 +48,22 @@ class Optimizer:
         set at any time.
     clip_norm : float, optional
         Where the Euclidean norm of the whole gradient exceeds it, the gradient is scaled down to it.
+    **hyper : float
+        The other hyperparameters, by name, as a subclass hands them on.
 
     Raises
     ------
+    TypeError
+        A hyperparameter that is no number.
     ValueError
-        A hyperparameter out of its range.
+        One out of its range.
+
+    Examples
+    --------
+    >>> adam = Adam(1e-3)
+    >>> adam.lr = 1e-4
+    >>> adam
+    Adam(lr=0.0001, beta1=0.9, beta2=0.999, epsilon=1e-08)
     """
 
     kind: str
@@ -83,11 +94,51 @@ class Optimizer:
         self.schedule: Schedule | None = value if callable(value) else None
 
     def learning_rates(self, first: int, count: int) -> Rates:
-        """The rates of ``count`` steps from step number ``first`` on."""
+        """The rates of ``count`` steps from step number ``first`` on.
+
+        Parameters
+        ----------
+        first : int
+            Number of the first step, from 0: an optimiser's first update of a network is step 0.
+        count : int
+            How many steps.
+
+        Returns
+        -------
+        ndarray of float64, shape (count,)
+
+        Raises
+        ------
+        ValueError
+            The schedule returns another number of rates, or one that is negative or not finite.
+
+        Examples
+        --------
+        >>> SGD(schedules.exponential(1.0, 0.5)).learning_rates(1, 3)
+        array([0.5  , 0.25 , 0.125])
+        """
         return learning_rates(self._lr, first, count)
 
     def state(self, net: "Network") -> OptimizerState:
-        """What this optimiser remembers about ``net``; made when it is first asked for."""
+        """What this optimiser remembers about ``net``; made when it is first asked for.
+
+        Parameters
+        ----------
+        net : MLP
+            Kept by a weak reference: what is remembered goes with the network.
+
+        Returns
+        -------
+        OptimizerState
+            The same object at every call; the network's training writes to it.
+
+        Examples
+        --------
+        >>> net, adam = MLP([2, 1]), Adam()
+        >>> loss = net.train_step([[1, 2]], [3], adam)
+        >>> adam.state(net).t
+        1
+        """
         state = self._states.get(net)
         if state is None:
             state = OptimizerState(self.kind, self._hyper_vector(), net.spec.n_parameters, net.spec.dtype)
@@ -95,7 +146,21 @@ class Optimizer:
         return state
 
     def reset(self, net: "Network | None" = None) -> None:
-        """Forget what was remembered about ``net``, or about every network."""
+        """Forget what was remembered about ``net``, or about every network.
+
+        Parameters
+        ----------
+        net : MLP, optional
+            Of which to forget; one that the optimiser does not know changes nothing.
+
+        Examples
+        --------
+        >>> net, adam = MLP([2, 1]), Adam()
+        >>> loss = net.train_step([[1, 2]], [3], adam)
+        >>> adam.reset(net)
+        >>> adam.state(net).t
+        0
+        """
         for one, state in list(self._states.items()):
             if net is None or one is net:
                 state.reset()
