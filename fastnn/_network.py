@@ -109,17 +109,54 @@ class Network:
     # --- Files, copies ------------------------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write parameters and architecture to a safetensors file (`fastnn.io.save`)."""
+        """Write parameters and architecture to a safetensors file (`fastnn.io.save`).
+
+        Parameters
+        ----------
+        path : path
+            The file; what was there is replaced, in one step.
+
+        Raises
+        ------
+        ValueError
+            A parameter is NaN or infinite.
+        OSError
+            It cannot be written.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     MLP([3, 2]).save(os.path.join(folder, "model.safetensors"))
+        ...     os.listdir(folder)
+        ['model.safetensors']
+        """
         io.save(path, self.spec, self.parameters)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, backend: str = "compiled", deterministic: bool = False) -> Self:
         """The network that `save` wrote (`fastnn.io.load`).
 
+        Parameters
+        ----------
+        path : path
+            The file.
+        backend : {"compiled", "reference"}
+            As for `fastnn.MLP`; a file does not say.
+        deterministic : bool
+            As for `fastnn.MLP`; a file does not say.
+
+        Returns
+        -------
+        MLP
+            With the parameters, architecture and seed of the one that was saved, and without its history.
+
         Raises
         ------
         ModelFileError
             The file is damaged, cut short, altered or none of ours; the message says why.
+        OSError
+            It is missing or cannot be read.
 
         Examples
         --------
@@ -174,6 +211,14 @@ class Network:
         if x.ndim not in (1, 2) or x.shape[-1] != self.spec.sizes[0]:
             raise ValueError(f"X: wanted shape (n, {self.spec.sizes[0]}) or ({self.spec.sizes[0]},), got {x.shape}")
         return real_array(x, self._dtype)
+
+    def _like_outputs(self, name: str, values: npt.ArrayLike, x: Array) -> Array:
+        """The values as a real array of the shape that the outputs for x have."""
+        array = numbers(name, values)
+        wanted = (*x.shape[:-1], self.spec.sizes[-1])
+        if array.shape != wanted:
+            raise ValueError(f"{name}: wanted shape {wanted}, got {array.shape}")
+        return real_array(array, self._dtype)
 
     def _batch(
         self, X: npt.ArrayLike, y: npt.ArrayLike, weight: npt.ArrayLike | None, where: str = ""

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 class Fit:
     """A running fit as callbacks see it.
 
-    Attributes
+    The fit keeps it up to date; the parameters are its attributes.
+
+    Parameters
     ----------
     net : MLP
         The network, up to date; callbacks may read and write its parameters.
@@ -38,6 +40,17 @@ class Fit:
         Loss of the newest step.
     failed : bool
         In ``on_fit_end``: the fit ends with an exception.
+    stopped : bool
+        `stop` was called.
+
+    Examples
+    --------
+    >>> class ShowLoss(Callback):
+    ...     def on_epoch_end(self, fit):
+    ...         print(f"{fit.epoch} of {fit.epochs}: {fit.loss:.1f}")
+    >>> net = fastnn.MLP([2, 1], init="zeros")
+    >>> history = net.fit([[1, 2]], [2], epochs=1, callbacks=[ShowLoss()])
+    1 of 1: 2.0
     """
 
     net: MLP
@@ -54,7 +67,17 @@ class Fit:
     stopped: bool = field(default=False, repr=False)
 
     def stop(self) -> None:
-        """End the fit in good order after the callbacks that are due now."""
+        """End the fit in good order after the callbacks that are due now.
+
+        Examples
+        --------
+        >>> class StopAtOnce(Callback):
+        ...     def on_epoch_end(self, fit):
+        ...         fit.stop()
+        >>> history = fastnn.MLP([2, 1]).fit([[1, 2]], [2], epochs=100, callbacks=[StopAtOnce()])
+        >>> len(history.loss)
+        1
+        """
         self.stopped = True
 
 
@@ -73,19 +96,49 @@ class Callback:
     """
 
     def on_fit_begin(self, fit: Fit) -> None:
-        """Before the first step."""
+        """Before the first step.
+
+        Parameters
+        ----------
+        fit : Fit
+            The running fit.
+        """
 
     def on_batch_end(self, fit: Fit) -> None:
-        """After each step."""
+        """After each step.
+
+        Parameters
+        ----------
+        fit : Fit
+            The running fit.
+        """
 
     def on_segment_end(self, fit: Fit) -> None:
-        """About every 0.1 s between two steps, and behind the last one."""
+        """About every 0.1 s between two steps, and behind the last one.
+
+        Parameters
+        ----------
+        fit : Fit
+            The running fit.
+        """
 
     def on_epoch_end(self, fit: Fit) -> None:
-        """After each epoch, when its row is in the history."""
+        """After each epoch, when its row is in the history.
+
+        Parameters
+        ----------
+        fit : Fit
+            The running fit.
+        """
 
     def on_fit_end(self, fit: Fit) -> None:
-        """At the end, also when the fit ends with an exception (``fit.failed``)."""
+        """At the end, also when the fit ends with an exception (``fit.failed``).
+
+        Parameters
+        ----------
+        fit : Fit
+            The running fit.
+        """
 
 
 class EarlyStopping(Callback):
@@ -127,11 +180,23 @@ class EarlyStopping(Callback):
         self._parameters: npt.NDArray[Any] | None = None
 
     def on_fit_begin(self, fit: Fit) -> None:
-        """Forget an earlier fit."""
+        """Forget an earlier fit.
+
+        Parameters
+        ----------
+        fit : Fit
+            The running fit.
+        """
         self._best, self._best_epoch, self._parameters = math.inf, -1, None
 
     def on_epoch_end(self, fit: Fit) -> None:
-        """Keep the parameters of a better epoch; stop after ``patience`` epochs without one."""
+        """Keep the parameters of a better epoch; stop after ``patience`` epochs without one.
+
+        Parameters
+        ----------
+        fit : Fit
+            The running fit.
+        """
         newest = fit.history.last(self.monitor)
         if newest is None:
             raise ValueError(f"EarlyStopping: the history has no {self.monitor} to monitor")
@@ -144,7 +209,13 @@ class EarlyStopping(Callback):
             fit.stop()
 
     def on_fit_end(self, fit: Fit) -> None:
-        """Restore the best parameters."""
+        """Restore the best parameters.
+
+        Parameters
+        ----------
+        fit : Fit
+            The running fit.
+        """
         if self._parameters is not None and not fit.failed:
             fit.net.parameters[...] = self._parameters
             fit.history.best_epoch = self._best_epoch
@@ -179,7 +250,13 @@ class ProgressBar(Callback):
         self._bar: Any = None
 
     def on_fit_begin(self, fit: Fit) -> None:
-        """Open the bar."""
+        """Open the bar.
+
+        Parameters
+        ----------
+        fit : Fit
+            The running fit.
+        """
         try:
             from tqdm.auto import tqdm
         except ImportError as error:
@@ -195,7 +272,13 @@ class ProgressBar(Callback):
         self._bar = tqdm(**options)
 
     def on_segment_end(self, fit: Fit) -> None:
-        """Move the bar."""
+        """Move the bar.
+
+        Parameters
+        ----------
+        fit : Fit
+            The running fit.
+        """
         rows = fit.epoch * fit.n_rows + fit.batch * fit.n_rows // fit.n_batches
         self._bar.update(rows - self._bar.n)
         shown = {"epoch": f"{min(fit.epoch + 1, fit.epochs)}/{fit.epochs}", "loss": f"{fit.loss:.4g}"}
@@ -206,7 +289,13 @@ class ProgressBar(Callback):
         self._bar.set_postfix(shown, refresh=False)
 
     def on_fit_end(self, fit: Fit) -> None:
-        """Close the bar."""
+        """Close the bar.
+
+        Parameters
+        ----------
+        fit : Fit
+            The running fit.
+        """
         if self._bar is not None:
             self._bar.close()
             self._bar = None

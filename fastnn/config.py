@@ -21,6 +21,11 @@ def isa(name: str) -> Iterator[None]:
     name : str
         One of ``fastnn.show_config()["isa_available"]``, such as "base", "avx2" or "avx512".
 
+    Yields
+    ------
+    None
+        Behind the block, also where an exception ends it, the choice is what it was before.
+
     Raises
     ------
     ValueError
@@ -44,6 +49,16 @@ def isa(name: str) -> Iterator[None]:
 @contextlib.contextmanager
 def gemm(mode: str) -> Iterator[None]:
     """Within the ``with`` block multiply matrices by ``mode``: "own" kernels, "blas", or "auto", the faster of the two.
+
+    Parameters
+    ----------
+    mode : {"own", "blas", "auto"}
+        Of all matrix products but those of a network with ``deterministic=True``, which are "own".
+
+    Yields
+    ------
+    None
+        Behind the block, also where an exception ends it, the choice is what it was before.
 
     Raises
     ------
@@ -69,10 +84,22 @@ def gemm(mode: str) -> Iterator[None]:
 def threads(n: int) -> Iterator[None]:
     """Within the ``with`` block use at most ``n`` threads. Results are the same to the bit for every number.
 
+    Parameters
+    ----------
+    n : int
+        1 to 256, the calling thread included; it may exceed the number of CPUs.
+
+    Yields
+    ------
+    None
+        Behind the block, also where an exception ends it, the choice is what it was before.
+
     Raises
     ------
+    TypeError
+        Not an integer.
     ValueError
-        Below 1.
+        Not 1 to 256.
 
     Examples
     --------
@@ -147,6 +174,11 @@ def _blas() -> str:
 
 def get_include() -> str:
     """The folder of ``fnn.h``, for compiling code that cimports `fastnn.kernels`.
+
+    Returns
+    -------
+    str
+        ``include`` in the installed package, or ``src_c`` in a source folder.
 
     Examples
     --------

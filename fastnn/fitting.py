@@ -34,8 +34,9 @@ class NonFiniteLossError(ArithmeticError):
     """The loss, or a parameter, became NaN or infinite in a fit.
 
     Parameters and optimiser are as they were at the end of the last finite epoch, or at the start of the fit.
+    What is listed here are attributes of the error.
 
-    Attributes
+    Parameters
     ----------
     epoch, batch : int
         Where it happened, from 0 within this fit.

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 class History:
     """The record of one `MLP.fit`; one number per finished epoch in each list.
 
-    Attributes
+    The fit fills it in; the parameters are its attributes.
+
+    Parameters
     ----------
     loss : list of float
         Mean over the epoch's batches, weighted by their rows, of the cost that each batch had before its update: with
@@ -48,17 +50,53 @@ class History:
     best_epoch: int | None = None
 
     def last(self, name: str) -> float | None:
-        """The newest entry of the list ``name``, or None."""
+        """The newest entry of the list ``name``, or None.
+
+        Parameters
+        ----------
+        name : {"loss", "val_loss", "val_accuracy", "lr"}
+            Which list.
+
+        Returns
+        -------
+        float or None
+            None where the list is empty.
+
+        Examples
+        --------
+        >>> history = History(loss=[0.7, 0.5])
+        >>> history.last("loss"), history.last("val_loss")
+        (0.5, None)
+        """
         values = getattr(self, name)
         return values[-1] if values else None
 
     def plot(self, path: str | os.PathLike[str] | None = None, **options: Any) -> Figure:
         """The loss curves as a matplotlib figure, written to ``path`` where one is given (`fastnn.plot.history`).
 
+        Parameters
+        ----------
+        path : path, optional
+            Where to write it; the ending (``.png``, ``.svg``, ``.pdf``) says how.
+        **options
+            ``title`` and ``figure``, as of `fastnn.plot.history`.
+
+        Returns
+        -------
+        Figure
+
         Raises
         ------
         ImportError
             matplotlib is not installed.
+        ValueError
+            There is no epoch to draw.
+
+        Examples
+        --------
+        >>> figure = History(loss=[0.7, 0.5]).plot(title="two epochs")
+        >>> figure.axes[0].get_title()
+        'two epochs'
         """
         from fastnn import plot
 

@@ -31,12 +31,30 @@ class ModelFileError(ValueError):
 def save(path: str | os.PathLike[str], spec: NetworkSpec, parameters: Array) -> None:
     """Write a network to ``path``, whole or not at all: a temporary file beside it takes its place when it is complete.
 
+    Parameters
+    ----------
+    path : path
+        The file; what was there is replaced.
+    spec : NetworkSpec
+        The architecture, ``net.spec``.
+    parameters : ndarray, shape (n_parameters,), dtype of the spec
+        ``net.parameters``; finite.
+
     Raises
     ------
     ValueError
         A parameter is NaN or infinite; such a file would be refused by `load`.
     OSError
         It cannot be written.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> net = fastnn.MLP([3, 2])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     save(os.path.join(folder, "model.safetensors"), net.spec, net.parameters)
+    ...     os.listdir(folder)
+    ['model.safetensors']
     """
     from safetensors.numpy import save as to_bytes
 
@@ -56,12 +74,34 @@ def save(path: str | os.PathLike[str], spec: NetworkSpec, parameters: Array) -> 
 def load(path: str | os.PathLike[str]) -> tuple[NetworkSpec, Array]:
     """The spec and the flat parameters of a file that `save` wrote.
 
+    Parameters
+    ----------
+    path : path
+        The file.
+
+    Returns
+    -------
+    spec : NetworkSpec
+        The architecture, checked as for a new network.
+    parameters : ndarray, shape (n_parameters,), dtype of the spec
+        W1 row by row, b1, W2, …; finite.
+
     Raises
     ------
     ModelFileError
         The file is damaged, cut short, altered, of a newer format, or none of ours.
     OSError
         It is missing or cannot be read.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> net = fastnn.MLP([3, 2])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     net.save(os.path.join(folder, "model.safetensors"))
+    ...     spec, parameters = load(os.path.join(folder, "model.safetensors"))
+    >>> spec == net.spec, bool((parameters == net.parameters).all())
+    (True, True)
     """
     from safetensors import SafetensorError, safe_open
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from fastnn._arrays import Array, numbers, real_array
+from fastnn._arrays import Array
 from fastnn._network import Network
 from fastnn.callbacks import Callback, EarlyStopping
 from fastnn.fitting import run_fit
@@ -74,8 +74,7 @@ class MLP(Network):
 
     Examples
     --------
-    >>> X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
-    >>> y = [0, 1, 1, 0]
+    >>> X, y = np.array([[0, 0], [0, 1], [1, 0], [1, 1]]), [0, 1, 1, 0]
     >>> net = MLP([2, 8, 1], activation="tanh", task="binary", seed=0)
     >>> history = net.fit(X, y, optimizer=Adam(0.05), epochs=300, batch_size=None)
     >>> (net.predict(X) > 0.5).ravel()
@@ -183,12 +182,14 @@ class MLP(Network):
 
         Parameters
         ----------
-        X : array_like, shape (n, n_in)
-        y : array_like
+        X, y, sample_weight
             As for `fit`.
-        sample_weight : array_like, shape (n,), optional
         step : int, optional
             Use the dropout masks of this step number; by default there is no dropout.
+
+        Returns
+        -------
+        float
 
         Examples
         --------
@@ -201,6 +202,11 @@ class MLP(Network):
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *, step: int | None = None
     ) -> tuple[float, list[tuple[Array, Array]]]:
         """The cost, as from `loss`, and its gradient with respect to every weight and bias.
+
+        Parameters
+        ----------
+        X, y, sample_weight, step
+            As for `loss`.
 
         Returns
         -------
@@ -241,13 +247,8 @@ class MLP(Network):
         array([3., 3.])
         """
         x = self._inputs(X)
-        d = numbers("dY", dY)
-        wanted = (*x.shape[:-1], self.spec.sizes[-1])
-        if d.shape != wanted:
-            raise ValueError(f"dY: wanted shape {wanted}, got {d.shape}")
-        d = real_array(d, self._dtype)
-        dX: Array = self._engine.input_gradient(np.atleast_2d(x), np.atleast_2d(d))
-        return dX.reshape(x.shape)
+        d = self._like_outputs("dY", dY, x)
+        return self._engine.input_gradient(np.atleast_2d(x), np.atleast_2d(d)).reshape(x.shape)
 
     def jacobian(self, X: npt.ArrayLike) -> Array:
         """Derivatives of every output by every input, row by row.

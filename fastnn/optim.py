@@ -12,11 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn._scalars import number
-from fastnn._table import UPDATES
+from fastnn._state import OptimizerState
 from fastnn.schedules import Rates, Schedule, learning_rates
 
 if TYPE_CHECKING:
     from fastnn._network import Network
+
+__all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Momentum", "Optimizer", "OptimizerState", "RMSprop"]
 
 # Where each hyperparameter of an update stands in OptimizerState.hyper; an engine reads it by position.
 HYPER = {
@@ -30,69 +32,6 @@ HYPER = {
     "clip": 5,
     "epsilon_hat": 6,
 }
-
-
-class OptimizerState:
-    """What an optimiser remembers about one network; both engines read and write it.
-
-    Attributes
-    ----------
-    kind : str
-        Name of the update without "_update".
-    hyper : ndarray of float64, shape (7,)
-        lr, beta1 (or the one decay), beta2, epsilon, weight decay, clip norm (0: no clipping), epsilon_hat (not 0: Adam
-        adds epsilon to √v itself, before the bias correction, the "epsilon hat" of the paper's section 2).
-    slots : ndarray, shape (n_slots, n_parameters)
-        The running means, zeros at the start.
-    counter : ndarray of int64, shape (1,)
-        Updates made so far, also as ``t``.
-    snapshot, snapshot_counter : ndarray
-        Parameters and slots in one vector, and t, as they were at the end of the last finite epoch.
-    epoch : int
-        Epochs that `MLP.fit` finished with it: numbers the shuffles.
-    """
-
-    __slots__ = ("counter", "epoch", "hyper", "kind", "slots", "snapshot", "snapshot_counter")
-
-    def __init__(self, kind: str, hyper: npt.NDArray[np.float64], n_parameters: int, dtype: str) -> None:
-        n_slots = len(UPDATES[kind].slots)
-        self.kind = kind
-        self.hyper = hyper
-        self.slots = np.zeros((n_slots, n_parameters), dtype)
-        self.counter = np.zeros(1, np.int64)
-        # Not filled before a fit does so: until then it takes no memory.
-        self.snapshot = np.empty((1 + n_slots) * n_parameters, dtype)
-        self.snapshot_counter = np.zeros(1, np.int64)
-        self.epoch = 0
-
-    @property
-    def t(self) -> int:
-        """Updates made so far."""
-        return int(self.counter[0])
-
-    @t.setter
-    def t(self, value: int) -> None:
-        self.counter[0] = value
-
-    def save(self, parameters: npt.NDArray[Any]) -> None:
-        """Write the snapshot."""
-        n = parameters.size
-        self.snapshot[:n] = parameters
-        self.snapshot[n:] = self.slots.reshape(-1)
-        self.snapshot_counter[0] = self.counter[0]
-
-    def restore(self, parameters: npt.NDArray[Any]) -> None:
-        """Take parameters, slots and t back from the snapshot."""
-        n = parameters.size
-        parameters[...] = self.snapshot[:n]
-        self.slots.reshape(-1)[...] = self.snapshot[n:]
-        self.counter[0] = self.snapshot_counter[0]
-
-    def reset(self) -> None:
-        """Forget everything, in place."""
-        self.slots[...] = 0
-        self.counter[0] = 0
-        self.epoch = 0
 
 
 class Optimizer:
@@ -109,11 +48,22 @@ class Optimizer:
         set at any time.
     clip_norm : float, optional
         Where the Euclidean norm of the whole gradient exceeds it, the gradient is scaled down to it.
+    **hyper : float
+        The other hyperparameters, by name, as a subclass hands them on.
 
     Raises
     ------
+    TypeError
+        A hyperparameter that is no number.
     ValueError
-        A hyperparameter out of its range.
+        One out of its range.
+
+    Examples
+    --------
+    >>> adam = Adam(1e-3)
+    >>> adam.lr = 1e-4
+    >>> adam
+    Adam(lr=0.0001, beta1=0.9, beta2=0.999, epsilon=1e-08)
     """
 
     kind: str
@@ -144,11 +94,51 @@ class Optimizer:
         self.schedule: Schedule | None = value if callable(value) else None
 
     def learning_rates(self, first: int, count: int) -> Rates:
-        """The rates of ``count`` steps from step number ``first`` on."""
+        """The rates of ``count`` steps from step number ``first`` on.
+
+        Parameters
+        ----------
+        first : int
+            Number of the first step, from 0: an optimiser's first update of a network is step 0.
+        count : int
+            How many steps.
+
+        Returns
+        -------
+        ndarray of float64, shape (count,)
+
+        Raises
+        ------
+        ValueError
+            The schedule returns another number of rates, or one that is negative or not finite.
+
+        Examples
+        --------
+        >>> SGD(schedules.exponential(1.0, 0.5)).learning_rates(1, 3)
+        array([0.5  , 0.25 , 0.125])
+        """
         return learning_rates(self._lr, first, count)
 
     def state(self, net: "Network") -> OptimizerState:
-        """What this optimiser remembers about ``net``; made when it is first asked for."""
+        """What this optimiser remembers about ``net``; made when it is first asked for.
+
+        Parameters
+        ----------
+        net : MLP
+            Kept by a weak reference: what is remembered goes with the network.
+
+        Returns
+        -------
+        OptimizerState
+            The same object at every call; the network's training writes to it.
+
+        Examples
+        --------
+        >>> net, adam = MLP([2, 1]), Adam()
+        >>> loss = net.train_step([[1, 2]], [3], adam)
+        >>> adam.state(net).t
+        1
+        """
         state = self._states.get(net)
         if state is None:
             state = OptimizerState(self.kind, self._hyper_vector(), net.spec.n_parameters, net.spec.dtype)
@@ -156,7 +146,21 @@ class Optimizer:
         return state
 
     def reset(self, net: "Network | None" = None) -> None:
-        """Forget what was remembered about ``net``, or about every network."""
+        """Forget what was remembered about ``net``, or about every network.
+
+        Parameters
+        ----------
+        net : MLP, optional
+            Of which to forget; one that the optimiser does not know changes nothing.
+
+        Examples
+        --------
+        >>> net, adam = MLP([2, 1]), Adam()
+        >>> loss = net.train_step([[1, 2]], [3], adam)
+        >>> adam.reset(net)
+        >>> adam.state(net).t
+        0
+        """
         for one, state in list(self._states.items()):
             if net is None or one is net:
                 state.reset()

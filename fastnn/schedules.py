@@ -33,6 +33,21 @@ def _steps(step: npt.ArrayLike) -> Rates:
 def constant(lr: float) -> Schedule:
     """The same rate at every step.
 
+    Parameters
+    ----------
+    lr : float >= 0
+        The rate.
+
+    Returns
+    -------
+    callable
+        The schedule: takes a step number, or an array of them, and returns as many rates, float64.
+
+    Raises
+    ------
+    ValueError
+        A number is out of its range or not finite.
+
     Examples
     --------
     >>> float(constant(0.1)(1000))
@@ -44,6 +59,25 @@ def constant(lr: float) -> Schedule:
 
 def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
     """``lr · factor^⌊step / every⌋``: a smaller rate after each ``every`` steps.
+
+    Parameters
+    ----------
+    lr : float >= 0
+        Rate of the first ``every`` steps.
+    every : int > 0
+        Steps from one fall to the next.
+    factor : float > 0, default 0.1
+        What the rate is multiplied by at each fall.
+
+    Returns
+    -------
+    callable
+        The schedule: takes a step number, or an array of them, and returns as many rates, float64.
+
+    Raises
+    ------
+    ValueError
+        A number is out of its range or not finite.
 
     Examples
     --------
@@ -57,6 +91,23 @@ def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
 def exponential(lr: float, decay: float) -> Schedule:
     """``lr · decay^step``.
 
+    Parameters
+    ----------
+    lr : float >= 0
+        Rate of step 0.
+    decay : float > 0
+        What the rate is multiplied by at each step.
+
+    Returns
+    -------
+    callable
+        The schedule: takes a step number, or an array of them, and returns as many rates, float64.
+
+    Raises
+    ------
+    ValueError
+        A number is out of its range or not finite.
+
     Examples
     --------
     >>> exponential(1.0, 0.5)([0, 1, 2])
@@ -69,6 +120,23 @@ def exponential(lr: float, decay: float) -> Schedule:
 def inverse_scaling(lr: float, power: float = 0.5) -> Schedule:
     """``lr / (step + 1)^power``, scikit-learn's "invscaling".
 
+    Parameters
+    ----------
+    lr : float >= 0
+        Rate of step 0.
+    power : float >= 0, default 0.5
+        How fast it falls; with 0 it does not.
+
+    Returns
+    -------
+    callable
+        The schedule: takes a step number, or an array of them, and returns as many rates, float64.
+
+    Raises
+    ------
+    ValueError
+        A number is out of its range or not finite.
+
     Examples
     --------
     >>> inverse_scaling(1.0)([0, 3])
@@ -80,6 +148,23 @@ def inverse_scaling(lr: float, power: float = 0.5) -> Schedule:
 
 def inverse_time(lr: float, decay: float) -> Schedule:
     """``lr / (1 + decay · step)``.
+
+    Parameters
+    ----------
+    lr : float >= 0
+        Rate of step 0.
+    decay : float >= 0
+        How fast it falls: the rate is half of ``lr`` at step 1 / decay.
+
+    Returns
+    -------
+    callable
+        The schedule: takes a step number, or an array of them, and returns as many rates, float64.
+
+    Raises
+    ------
+    ValueError
+        A number is out of its range or not finite.
 
     Examples
     --------
@@ -95,6 +180,25 @@ def cosine(lr: float, steps: int, final: float = 0.0) -> Schedule:
 
     Source: I. Loshchilov and F. Hutter, *SGDR: Stochastic Gradient Descent with Warm Restarts*, ICLR 2017, one period.
 
+    Parameters
+    ----------
+    lr : float >= 0
+        Rate of step 0.
+    steps : int > 0
+        Steps that the fall takes.
+    final : float >= 0, default 0
+        Rate behind them.
+
+    Returns
+    -------
+    callable
+        The schedule: takes a step number, or an array of them, and returns as many rates, float64.
+
+    Raises
+    ------
+    ValueError
+        A number is out of its range or not finite.
+
     Examples
     --------
     >>> np.round(cosine(1.0, steps=100)([0, 50, 100, 500]), 6)
@@ -108,6 +212,23 @@ def warmup(schedule: float | Schedule, steps: int) -> Schedule:
     """A straight rise over the first ``steps`` steps, then ``schedule``, which starts counting at 0 behind the rise.
 
     Step k < steps has (k + 1) / steps of the rate that ``schedule`` begins with.
+
+    Parameters
+    ----------
+    schedule : float >= 0 or schedule
+        The rates behind the rise.
+    steps : int > 0
+        Steps of the rise.
+
+    Returns
+    -------
+    callable
+        The schedule: takes a step number, or an array of them, and returns as many rates, float64.
+
+    Raises
+    ------
+    ValueError
+        A number is out of its range or not finite.
 
     Examples
     --------
@@ -127,6 +248,23 @@ def warmup(schedule: float | Schedule, steps: int) -> Schedule:
 def piecewise(boundaries: Sequence[int], rates: Sequence[float]) -> Schedule:
     """``rates[0]`` up to step ``boundaries[0]``, ``rates[1]`` from there on, and so on; one rate more than boundaries.
 
+    Parameters
+    ----------
+    boundaries : sequence of int, length n
+        Step numbers, increasing.
+    rates : sequence of float, length n + 1
+        Each >= 0 and finite.
+
+    Returns
+    -------
+    callable
+        The schedule: takes a step number, or an array of them, and returns as many rates, float64.
+
+    Raises
+    ------
+    ValueError
+        Not one rate more than boundaries, boundaries that do not increase, or a rate out of its range.
+
     Examples
     --------
     >>> piecewise([100, 200], [1.0, 0.1, 0.01])([0, 99, 100, 200])
@@ -145,12 +283,30 @@ def piecewise(boundaries: Sequence[int], rates: Sequence[float]) -> Schedule:
 
 
 def learning_rates(schedule: float | Schedule, first: int, count: int) -> Rates:
-    """The rates of ``count`` steps from step number ``first`` on, float64, shape (count,).
+    """The rates of ``count`` steps from step number ``first`` on.
+
+    Parameters
+    ----------
+    schedule : float or schedule
+        A schedule need not take arrays; one that does not is asked step by step.
+    first : int
+        Number of the first step, from 0.
+    count : int
+        How many steps.
+
+    Returns
+    -------
+    ndarray of float64, shape (count,)
 
     Raises
     ------
     ValueError
         The schedule returns another number of rates, or one that is negative or not finite; the message names the step.
+
+    Examples
+    --------
+    >>> learning_rates(lambda step: 1.0 if step < 2 else 0.1, first=1, count=3)
+    array([1. , 0.1, 0.1])
     """
     if not callable(schedule):
         return np.full(count, schedule, dtype=np.float64)

@@ -1,6 +1,5 @@
 """The short benchmark with tiny settings: what it prints, what it writes, what it refuses."""
 
-import doctest
 import json
 import sys
 from pathlib import Path
@@ -66,9 +65,3 @@ def test_medians_take_every_contender_in_every_round() -> None:
     found = bench.medians({name: lambda name=name: call(name) for name in counts}, rounds=4, seconds=0)
     assert set(found) == {"a", "b"}
     assert counts["a"] == counts["b"] == 2 + 1 + 4  # warm-up, count, rounds
-
-
-def test_docstring_examples() -> None:
-    result = doctest.testmod(bench)
-    assert result.failed == 0
-    assert result.attempted >= 2

@@ -1,9 +1,7 @@
 """The shipped digits, MNIST folders whole and damaged, the flower."""
 
-import doctest
 import gzip
 import hashlib
-import importlib
 import os
 import struct
 from collections.abc import Callable
@@ -142,10 +140,3 @@ def test_flower_is_balanced_seeded_and_not_linearly_separable() -> None:
     assert np.mean((np.c_[X, np.ones(401)] @ plane > 0) == y) < 0.65
     with pytest.raises(ValueError, match="at least 2 points, got 1"):
         make_flower(1)
-
-
-@pytest.mark.parametrize("name", ["_data", "_digits", "_flower", "_mnist"])
-def test_examples_in_docstrings(name: str) -> None:
-    module = importlib.import_module(f"fastnn.datasets.{name}")
-    result = doctest.testmod(module, extraglobs={"np": np})
-    assert result.attempted > 0 and result.failed == 0

@@ -1,7 +1,5 @@
 """Every picture is drawn, opened again and looked into; no display and no pyplot is needed for it."""
 
-import doctest
-import importlib
 import subprocess
 import sys
 from collections.abc import Callable
@@ -163,10 +161,3 @@ def test_without_matplotlib_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ImportError, match=r'pip install "fastnn\[plot\]"'):
         plot.loss_curves({"a": [1.0]})
-
-
-@pytest.mark.parametrize("name", ["_curves", "_images"])
-def test_examples_in_docstrings(name: str) -> None:
-    result = doctest.testmod(importlib.import_module(f"fastnn.plot.{name}"), extraglobs={"np": np})
-    assert result.attempted > 0
-    assert result.failed == 0

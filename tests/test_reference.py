@@ -1,7 +1,5 @@
 """The reference against central differences in float64, against automatic differentiation, and against known values."""
 
-import doctest
-import importlib
 import math
 from collections.abc import Callable
 
@@ -19,7 +17,6 @@ from fastnn import reference
 from fastnn.reference import ACTIVATIONS, LOSSES, UPDATES
 
 DIFFERENTIABLE = [name for name, row in ACTIVATIONS.items() if row.differentiable]
-MODULES = ("activations", "derivatives", "dense", "losses", "random", "updates", "adaptive")
 
 # The definitions, for automatic differentiation.
 DEFINITIONS: dict[str, Callable] = {
@@ -60,13 +57,6 @@ def apply(name: str, z: np.ndarray, **alpha: float) -> np.ndarray:
 def back(name: str, dy: np.ndarray, z: np.ndarray, **alpha: float) -> np.ndarray:
     extra = {"z": z} if ACTIVATIONS[name].needs_z else {}
     return getattr(reference, f"{name}_backward")(dy, apply(name, z, **alpha), **alpha, **extra)
-
-
-@pytest.mark.parametrize("module", MODULES)
-def test_examples(module: str) -> None:
-    result = doctest.testmod(importlib.import_module(f"fastnn.reference.{module}"))
-    assert result.attempted > 0
-    assert result.failed == 0
 
 
 @pytest.mark.parametrize("name", DIFFERENTIABLE)

@@ -17,16 +17,26 @@ class DataError(ValueError):
 class ImageData(NamedTuple):
     """Labelled images as rows, divided into training and test data.
 
-    Attributes
+    The parameters are its fields.
+
+    Parameters
     ----------
-    X_train, X_test : ndarray, shape (n, height * width), float32 or float64
+    X_train : ndarray, shape (n, height * width), float32 or float64
         Pixels in [0, 1], 0 is the background; one image a row, its pixels row by row.
-    y_train, y_test : ndarray of intp, shape (n,)
+    y_train : ndarray of intp, shape (n,)
         The labels, 0 to 9.
+    X_test, y_test : ndarray
+        The same of the test data.
     image_shape : tuple of int
         (height, width), so ``X_test[0].reshape(data.image_shape)`` is a picture.
     name : str
         What the data are, for headings.
+
+    Examples
+    --------
+    >>> data = datasets.load_digits()
+    >>> data.name, data.X_test.shape, data.X_test[0].reshape(data.image_shape).shape
+    ('UCI optical digits', (364, 64), (8, 8))
     """
 
     X_train: Array
@@ -59,8 +69,10 @@ def stratified_split(y: npt.ArrayLike, every: int = 5) -> tuple[Array, Array]:
 
     Returns
     -------
-    train, test : ndarray of intp
-        Row numbers, increasing; together every row exactly once.
+    train : ndarray of intp
+        Row numbers, increasing.
+    test : ndarray of intp
+        Row numbers, increasing; with those of ``train`` every row exactly once.
 
     Raises
     ------

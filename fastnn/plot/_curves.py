@@ -44,6 +44,12 @@ def history(history: Any, path: Path = None, *, title: str | None = None, figure
         matplotlib is not installed.
     ValueError
         There is no epoch to draw.
+
+    Examples
+    --------
+    >>> figure = plot.history(History(loss=[0.7, 0.5, 0.4], val_loss=[0.8, 0.6, 0.5]))
+    >>> [line.get_label() for line in figure.axes[0].lines]
+    ['training', 'validation']
     """
     curves = {"training": history.loss, "validation": getattr(history, "val_loss", None)}
     present = {name: losses for name, losses in curves.items() if losses is not None and len(losses)}
@@ -77,12 +83,16 @@ def loss_curves(
     smooth : float, in [0, 1)
         Weight of the past in an exponential moving average, corrected for its start; 0 draws the values as they are,
         0.98 averages over about 50 steps.
-    path, title, figure
+    path
         As in `history`.
     xlabel : str
         What is counted along the bottom: ``"step"`` or ``"epoch"``.
+    title
+        As in `history`.
     log : bool
         A logarithmic loss axis.
+    figure
+        As in `history`.
 
     Returns
     -------
@@ -94,6 +104,12 @@ def loss_curves(
         matplotlib is not installed.
     ValueError
         No curve, an empty one, or ``smooth`` outside [0, 1).
+
+    Examples
+    --------
+    >>> figure = plot.loss_curves({"SGD": [0.9, 0.8, 0.7], "Adam": [0.9, 0.6, 0.5]}, log=True)
+    >>> figure.axes[0].get_yscale()
+    'log'
     """
     curves = _checked(losses, smooth)
     figure = figure or new_figure()
@@ -149,6 +165,17 @@ def _limits_without_spikes(axes: Axes, curves: Curves, smooth: float) -> None:
 
 def smoothed(values: npt.ArrayLike, smooth: float) -> npt.NDArray[Any]:
     """Exponential moving average with weight ``smooth`` on the past, divided by the weight that it has seen so far.
+
+    Parameters
+    ----------
+    values : array_like, shape (n,)
+        Such as one loss a step.
+    smooth : float, in [0, 1)
+        0 leaves the values as they are.
+
+    Returns
+    -------
+    ndarray of float64, shape (n,)
 
     Examples
     --------

@@ -20,10 +20,28 @@ MARKERS = ("o", "^", "s", "D", "v", "P", "X")
 def new_figure(width: float = 6.4, height: float = 4.0) -> Figure:
     """An empty figure of ``width`` × ``height`` inches (at 150 dots an inch) that needs no display.
 
+    Parameters
+    ----------
+    width, height : float
+        In inches, > 0.
+
+    Returns
+    -------
+    Figure
+
     Raises
     ------
     ImportError
         matplotlib is not installed; the message names the extra that brings it.
+
+    Examples
+    --------
+    >>> figure = new_figure(8, 3)
+    >>> left, right = figure.subfigures(1, 2)
+    >>> for part, losses in ((left, [0.7, 0.5]), (right, [0.7, 0.6])):
+    ...     _ = plot.history(History(loss=losses), figure=part)
+    >>> len(figure.axes)
+    2
     """
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg

@@ -32,12 +32,14 @@ def activation_histograms(
         The networks; a mapping's keys are written beside the rows.
     X : array_like, shape (n, n_in)
         The input that is sent through them.
-    path, figure
+    path
         As in `history`.
     bins : int
         Columns in each histogram.
     limits : (low, high), optional
         Of the activations, the same for all, such as (0, 1) for sigmoid layers; default each row its own.
+    figure
+        As in `history`.
 
     Returns
     -------
@@ -49,6 +51,14 @@ def activation_histograms(
         matplotlib is not installed.
     ValueError
         No network, or one without a hidden layer.
+
+    Examples
+    --------
+    >>> nets = {init: MLP([2, 8, 8, 1], "tanh", init=init, seed=0) for init in ("xavier", "he")}
+    >>> X, y = datasets.make_flower(100)
+    >>> figure = plot.activation_histograms(nets, X)
+    >>> len(figure.axes)
+    4
     """
     nets = _by_name(net)
     layers = {name: [np.asarray(a).ravel() for a in one.activations(X)[:-1]] for name, one in nets.items()}

@@ -27,6 +27,11 @@ def as_images(images: npt.ArrayLike, shape: tuple[int, int] | None = None) -> np
     shape : (height, width), optional
         For rows; without it they must be square pictures.
 
+    Returns
+    -------
+    ndarray, shape (n, height, width)
+        The same values, not copied where that can be.
+
     Raises
     ------
     ValueError
@@ -68,12 +73,14 @@ def image_grid(
         Drawn dark on light; all on one scale, from the smallest to the largest value.
     titles : iterable of str, optional
         One above each picture.
-    path, title, figure
+    path
         As in `history`.
     columns : int, optional
         Pictures in a row; default about as many as rows.
     shape : (height, width), optional
         For rows of pixels that are not square.
+    title, figure
+        As in `history`.
 
     Returns
     -------
@@ -85,6 +92,13 @@ def image_grid(
         matplotlib is not installed.
     ValueError
         No image, or a shape that does not fit.
+
+    Examples
+    --------
+    >>> net = MLP([64, 6, 10], seed=0)
+    >>> figure = plot.image_grid(net.weights[0].T, columns=3)
+    >>> len(figure.axes)
+    6
     """
     pictures = as_images(images, shape)
     figure = figure or _grid_figure(len(pictures), columns)
@@ -107,11 +121,15 @@ def predictions(
 
     Parameters
     ----------
-    images, columns, shape
+    images
         As in `image_grid`.
     labels, predicted : array_like, shape (n,)
         The true classes and the network's.
-    path, title, figure
+    path
+        As in `history`.
+    columns, shape
+        As in `image_grid`.
+    title, figure
         As in `history`.
 
     Returns
@@ -124,6 +142,12 @@ def predictions(
         matplotlib is not installed.
     ValueError
         Lengths differ, no image, or a shape that does not fit.
+
+    Examples
+    --------
+    >>> figure = plot.predictions(datasets.load_digits().X_test[:2], labels=[3, 7], predicted=[8, 7])
+    >>> [axes.get_title() for axes in figure.axes]
+    ['8, is 3', '7']
     """
     true, found, pictures = np.asarray(labels), np.asarray(predicted), as_images(images, shape)
     if not len(pictures) == len(true) == len(found):

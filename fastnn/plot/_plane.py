@@ -36,12 +36,14 @@ def decision_boundary(
         Points; the picture reaches a tenth beyond them.
     y : array_like, shape (n,)
         Their classes, 0, 1, …: colour and marker of a point.
-    path, title, figure
+    path
         As in `history`.
     threshold : float
         0.5 for a probability, 0 for a logit.
     resolution : int
         Points along each side at which the network is asked.
+    title, figure
+        As in `history`.
 
     Returns
     -------
@@ -53,6 +55,13 @@ def decision_boundary(
         matplotlib is not installed.
     ValueError
         ``X`` is not (n, 2), or ``y`` does not have n values.
+
+    Examples
+    --------
+    >>> X, y = datasets.make_flower(100)
+    >>> figure = plot.decision_boundary(MLP([2, 8, 1], task="binary", seed=0), X, y, resolution=50)
+    >>> figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()
+    ('first input', 'second input')
     """
     points, classes = np.asarray(X), np.asarray(y).ravel().astype(int)
     if points.ndim != 2 or points.shape[1] != 2 or len(points) == 0:

@@ -41,7 +41,7 @@ def softmax_cross_entropy(
     ----------
     z : ndarray, shape (B, O), float32 or float64
         Logits; at least one row and one column.
-    target : ndarray, shape (B,) of an integer dtype, or shape (B, O) of the dtype of z
+    target : ndarray, shape (B,), int of any width, or shape (B, O), dtype of z
         Labels 0 to O - 1, or a row of probabilities for each sample.
     sample_weight : ndarray, shape (B,), dtype of z, optional
         Weights w, finite, >= 0 and not all zero; by default 1 each.

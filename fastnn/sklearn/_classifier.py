@@ -32,8 +32,6 @@ validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun
         As of `sklearn.neural_network.MLPClassifier`, whose defaults they have. Further values: ``activation`` also
         "leaky_relu", "elu", "softplus", "gelu", "silu", or a list with a name, or (name, alpha), for each hidden layer;
         ``solver`` also "adamw".
-    class_weight : dict or "balanced", optional
-        Multiplies the weight of each row by that of its class.
     dropout : float or list of float, default=0.0
         The probability to drop a hidden output while training, one for all hidden layers or one for each. Not for
         "lbfgs".
@@ -47,6 +45,8 @@ validation_fraction, beta_1, beta_2, epsilon, n_iter_no_change, max_fun
         Show a progress bar over the epochs.
     n_jobs : int, optional
         Threads; -1 for all CPUs. By default what `fastnn.threads` says.
+    class_weight : dict or "balanced", optional
+        Multiplies the weight of each row by that of its class.
 
     Attributes
     ----------

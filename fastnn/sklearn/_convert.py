@@ -60,6 +60,16 @@ class Convertible:
         ValueError
             A parameter has a value that scikit-learn has not: another activation, solver or loss. What only training
             looks at (``dropout``, ``clip_norm`` …) is left out.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_iris
+        >>> from fastnn.sklearn import MLPClassifier
+        >>> X, y = load_iris(return_X_y=True)
+        >>> net = MLPClassifier([5], solver="lbfgs", random_state=0).fit(X, y)
+        >>> slow = net.to_sklearn()
+        >>> type(slow).__module__.partition(".")[0], bool((slow.predict(X) == net.predict(X)).all())
+        ('sklearn', True)
         """
         target = getattr(neural_network, _name(self))
         params = {name: value for name, value in self.get_params(deep=False).items() if name in _parameters(target)}
