@@ -13,6 +13,7 @@
 #define FNN_EXP_LOW C(-115.0) /* exp(x), and |x| exp(x), are zero below */
 #define FNN_ODDS_LOW C(-104.5)
 #define FNN_ODDS_SCALE C(0x1p-24)
+#define FNN_LIFT C(0x1p24) /* every denormal times it is a normal number */
 #define FNN_LOWERED C(0x1p-64)
 #define FNN_EXPM1_TAIL FNN_EXPM1_TAIL_32
 #define FNN_LOG1P_TAIL FNN_LOG1P_TAIL_32
@@ -29,6 +30,7 @@
 #define FNN_EXP_LOW C(-760.0)
 #define FNN_ODDS_LOW C(-745.5)
 #define FNN_ODDS_SCALE C(0x1p-54)
+#define FNN_LIFT C(0x1p54)
 #define FNN_LOWERED C(0x1p-512)
 #define FNN_EXPM1_TAIL FNN_EXPM1_TAIL_64
 #define FNN_LOG1P_TAIL FNN_LOG1P_TAIL_64

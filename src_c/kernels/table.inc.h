@@ -93,6 +93,7 @@ const fnn_kernels KERNEL(kernels) = {
 #undef FNN_SCALED_POLYNOMIAL
 #undef FNN_ODDS_LOW
 #undef FNN_ODDS_SCALE
+#undef FNN_LIFT
 #undef FNN_STAMP_THRESHOLD
 #undef FNN_STAMP_ELEMENTWISE
 #undef FNN_STAMP_ROWWISE
