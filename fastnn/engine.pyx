@@ -9,8 +9,8 @@ import os
 import numpy as np
 
 cimport numpy as cnp
-from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport fabs, isfinite
+from cpython.exc cimport PyErr_CheckSignals, PyErr_Occurred
+from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
@@ -34,11 +34,8 @@ cdef dict ACTIVATION_INDEX = {fnn_activations[i].name.decode(): i for i in range
 cdef dict LOSS_INDEX = {fnn_losses[i].decode(): i for i in range(FNN_N_LOSSES)}
 cdef dict UPDATE_INDEX = {fnn_updates[i].decode(): i for i in range(FNN_N_UPDATES)}
 
-# Multiply-adds: from the first on a call releases the GIL; after the second, a millisecond or some, run() looks at the
-# clock. A step counts as at least the third, for its fixed cost.
-cdef double RELEASE_WORK = 20e3, CLOCK_WORK = 50e6, STEP_WORK = 100e3
-# Between two looks for signals, which wait for the GIL.
-cdef double SIGNAL_SECONDS = 0.05
+# Multiply-adds: from the first on a call releases the GIL. A step counts as at least the second, for its fixed cost.
+cdef double RELEASE_WORK = 20e3, STEP_WORK = 100e3
 # A prediction of a few rows finds its room on the stack.
 cdef enum:
     STACK_BYTES = 16384
@@ -54,6 +51,21 @@ def _after_fork():
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
+
+
+cdef extern from "Python.h":
+    int check_signals "PyErr_CheckSignals" () noexcept
+
+
+cdef int stop() noexcept nogil:
+    """Whether a signal's handler raised an exception, which then waits to be seen by `stopped`."""
+    with gil:
+        return check_signals() != 0
+
+
+cdef int stopped() except -1:
+    """Raise what `stop` left behind."""
+    return -1 if PyErr_Occurred() else 0
 
 
 cdef class Engine:
@@ -185,6 +197,7 @@ cdef class Engine:
         machine.isa = settings.isa
         machine.gemm = FNN_GEMM_OWN if self.deterministic else settings.gemm
         machine.n_threads = settings.n_threads
+        machine.stop = stop
         return machine
 
     cdef int _prepare(self, Py_ssize_t rows) except -1:
@@ -308,6 +321,8 @@ cdef class Engine:
         cdef void *parameters = PyArray_DATA(self.parameters)
         cdef void *source = PyArray_DATA(x)
         cdef void *to = PyArray_DATA(y)
+        if out is not None:
+            machine.stop = NULL  # what the caller has is not left half written
         if <double> n * self.net.n_parameters < RELEASE_WORK:
             fnn_predict(&self.net, &machine, parameters, source, n, to, NULL, scratch)
         else:
@@ -315,6 +330,7 @@ cdef class Engine:
                 fnn_predict(&self.net, &machine, parameters, source, n, to, NULL, scratch)
         if scratch != <void *> small:
             free(scratch)
+        stopped()
         return y if out is None else out
 
     def activations(self, X):
@@ -333,6 +349,7 @@ cdef class Engine:
         with nogil:
             fnn_predict(&self.net, &machine, PyArray_DATA(self.parameters), PyArray_DATA(x), n, NULL, outputs, NULL)
         free(outputs)
+        stopped()
         return arrays
 
     def input_gradient(self, X, dY, out=None):
@@ -351,6 +368,8 @@ cdef class Engine:
             apart("out", dx, "parameters", self.parameters)
         cdef fnn_machine machine = self._machine()
         cdef cnp.ndarray transposed = new_matrix(x, self.net.layers[0].n_out, self.n_in)
+        if out is not None:
+            machine.stop = NULL  # as in predict
         self._enter()
         try:
             self._prepare(n)
@@ -359,6 +378,7 @@ cdef class Engine:
                                    PyArray_DATA(dy), n, PyArray_DATA(dx), PyArray_DATA(transposed), self.workspace)
         finally:
             fnn_give_back(&self.user)
+        stopped()
         return dx if out is None else out
 
     # --- Cost and gradient --------------------------------------------------------------------------------------------
@@ -377,6 +397,7 @@ cdef class Engine:
                                 self.workspace)
         finally:
             fnn_give_back(&self.user)
+        stopped()
         return cost
 
     def loss(self, X, target, weight, step=None):
@@ -467,7 +488,8 @@ cdef class Engine:
         bint snapshot
     ) except -1 nogil:
         cdef Py_ssize_t n = all_rows.n, n_batches = (n + batch_size - 1) // batch_size, start, done = 0
-        cdef double work = 0, row_work = 3.0 * self.net.n_parameters, looked = fnn_seconds()
+        cdef double row_work = 3.0 * self.net.n_parameters
+        cdef fnn_watch watch = fnn_watch(0, 0)
         cdef fnn_batch batch
         while done < n_steps:
             if shuffle and epoch != self.order_epoch:
@@ -485,13 +507,9 @@ cdef class Engine:
                 number = 0
                 epoch += 1
             done += 1
-            work += max(batch.n * row_work, STEP_WORK)
-            if work > CLOCK_WORK:
-                work = 0
-                if fabs(fnn_seconds() - looked) > SIGNAL_SECONDS:
-                    looked = fnn_seconds()
-                    with gil:
-                        PyErr_CheckSignals()
+            if fnn_time_to_look(&watch, max(batch.n * row_work, STEP_WORK)):
+                with gil:
+                    PyErr_CheckSignals()
         return done
 
     cdef int _prepare_order(self, Py_ssize_t n) except -1:

@@ -41,6 +41,11 @@ cdef extern from "net.h" nogil:
         int isa
         int gemm
         int n_threads
+        int (*stop)() noexcept nogil
+
+    ctypedef struct fnn_watch:
+        double work
+        double looked
 
     ctypedef struct fnn_batch:
         const void *x
@@ -61,13 +66,13 @@ cdef extern from "net.h" nogil:
 
     void fnn_net_plan(fnn_net *net, int real_size, int n_threads, Py_ssize_t n)
     Py_ssize_t fnn_net_bytes(const fnn_net *net, int real_size)
-    double fnn_seconds()
+    int fnn_time_to_look(fnn_watch *watch, double work)
     int fnn_take(int *user, int process)
     void fnn_give_back(int *user)
     Py_ssize_t fnn_predict_scratch(const fnn_net *net, const fnn_machine *machine, Py_ssize_t n)
-    void fnn_predict(const fnn_net *net, const fnn_machine *machine, const void *parameters, const void *x,
-                     Py_ssize_t n, void *out, void **outputs, void *scratch)
+    int fnn_predict(const fnn_net *net, const fnn_machine *machine, const void *parameters, const void *x,
+                    Py_ssize_t n, void *out, void **outputs, void *scratch)
     double fnn_step(const fnn_net *net, const fnn_machine *machine, void *parameters, void *gradients,
                     const fnn_optimizer *optimizer, const fnn_batch *batch, int64_t dropout_step, void *workspace)
-    void fnn_input_gradient(const fnn_net *net, const fnn_machine *machine, const void *parameters, const void *x,
-                            const void *dy, Py_ssize_t n, void *dx, void *wt0, void *workspace)
+    int fnn_input_gradient(const fnn_net *net, const fnn_machine *machine, const void *parameters, const void *x,
+                           const void *dy, Py_ssize_t n, void *dx, void *wt0, void *workspace)

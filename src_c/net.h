@@ -48,6 +48,7 @@ typedef struct fnn_machine {
     fnn_gemm_fn blas;
     fnn_parallel_fn parallel;
     int isa, gemm, n_threads;
+    int (*stop)(void); /* asked now and then in a long call, on the caller's thread: whether to give it up; or NULL */
 } fnn_machine;
 
 typedef struct fnn_batch {
@@ -80,6 +81,24 @@ static inline double fnn_seconds(void) {
     return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
 }
 
+/* When a long call is to look for signals, for which it may have to wait: not in its first 50 ms, and then as often. The clock
+   is asked after a millisecond's work or some, in multiply-adds. */
+typedef struct fnn_watch {
+    double work, looked;
+} fnn_watch;
+static inline int fnn_time_to_look(fnn_watch *watch, double work) {
+    watch->work += work;
+    if (watch->work < 50e6)
+        return 0;
+    watch->work = 0;
+    const double now = fnn_seconds(), since = now - watch->looked;
+    if (since > -0.05 && since < 0.05) /* the clock may have been set back */
+        return 0;
+    const int started = watch->looked != 0;
+    watch->looked = now;
+    return started;
+}
+
 /* One call at a time uses a workspace: whether this one may, which then has to give it back. user is a number of the process,
    or 0; what is left from before a fork does not count. Atomic, for Pythons without a lock around everything. */
 static inline int fnn_take(int *user, int process) {
@@ -90,20 +109,21 @@ static inline int fnn_take(int *user, int process) {
 static inline void fnn_give_back(int *user) { __atomic_store_n(user, 0, __ATOMIC_RELEASE); }
 
 /* out (n, n_out of the last layer) = the network's output; with outputs, one buffer (n, n_out) a layer, every layer's output
-   instead. scratch: fnn_predict_scratch reals, not needed with outputs. */
+   instead. scratch: fnn_predict_scratch reals, not needed with outputs. This and the others are -1 when they were stopped, else
+   0. */
 enum { FNN_PREDICT_CHUNK = 1024 };
 ptrdiff_t fnn_predict_scratch(const fnn_net *net, const fnn_machine *machine, ptrdiff_t n);
-void fnn_predict(const fnn_net *net, const fnn_machine *machine, const void *parameters, const void *x, ptrdiff_t n,
-                 void *out, void *const *outputs, void *scratch);
+int fnn_predict(const fnn_net *net, const fnn_machine *machine, const void *parameters, const void *x, ptrdiff_t n,
+                void *out, void *const *outputs, void *scratch);
 
 /* Cost of the batch; with gradients, its gradient (n_parameters,); with optimizer, the parameters are updated, unless the cost
-   is not finite, and gradients is used as room. dropout_step: FNN_NO_DROPOUT, or the step whose masks are used. */
+   is not finite, and gradients is used as room; that is not stopped, otherwise the cost is NaN when it was. dropout_step: FNN_NO_DROPOUT, or the step whose masks are used. */
 double fnn_step(const fnn_net *net, const fnn_machine *machine, void *parameters, void *gradients,
                 const fnn_optimizer *optimizer, const fnn_batch *batch, int64_t dropout_step, void *workspace);
 
 /* dx (n, n_in) = dy (n, n_out) times the Jacobian of the outputs in x (n, n_in). wt0: room for n_in n_out reals of the first
    layer. */
-void fnn_input_gradient(const fnn_net *net, const fnn_machine *machine, const void *parameters, const void *x,
-                        const void *dy, ptrdiff_t n, void *dx, void *wt0, void *workspace);
+int fnn_input_gradient(const fnn_net *net, const fnn_machine *machine, const void *parameters, const void *x,
+                       const void *dy, ptrdiff_t n, void *dx, void *wt0, void *workspace);
 
 #endif

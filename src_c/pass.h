@@ -14,6 +14,7 @@ typedef struct fnn_pass {
     ptrdiff_t first, rows; /* the chunk */
     ptrdiff_t block;
     int64_t dropout_step;
+    fnn_watch watch;
     fnn_targets targets;
     int backward;      /* write gradients, not the loss alone */
     int linear_output; /* leave the last activation to the loss */
@@ -69,6 +70,8 @@ double fnn_loss(const fnn_pass *p, void *dz, const void *y, ptrdiff_t first, ptr
 void fnn_transpose_weights(const fnn_pass *p);
 /* rows.c: blocks of the chunk through `task`, in parallel; one block on the calling thread where a product is BLAS's. */
 void fnn_rows_in_parallel(fnn_pass *p, fnn_task_fn task);
+/* Whether the caller wants no more; to be asked after each chunk. */
+int fnn_is_stopped(fnn_pass *p);
 void fnn_forward_task(void *pass, ptrdiff_t i, int slot);
 void fnn_backward_task(void *pass, ptrdiff_t i, int slot); /* the block's loss goes to sums[i] */
 void fnn_row_task(void *pass, ptrdiff_t i, int slot);      /* both */

@@ -153,6 +153,11 @@ void fnn_rows_in_parallel(fnn_pass *p, fnn_task_fn task) {
     p->machine->parallel(task, p, n_blocks, fnn_threads_for(p, (double)p->rows * (double)p->net->n_parameters));
 }
 
+int fnn_is_stopped(fnn_pass *p) {
+    return p->machine->stop && fnn_time_to_look(&p->watch, (double)p->rows * (double)p->net->n_parameters) &&
+           p->machine->stop();
+}
+
 void fnn_transpose_weights(const fnn_pass *p) {
     const ptrdiff_t full = fnn_at_most(p->net->chunk, p->batch.n), rest = p->batch.n % full;
     for (int l = p->wt0 ? 0 : 1; l < p->net->n_layers; l++) {
@@ -164,8 +169,8 @@ void fnn_transpose_weights(const fnn_pass *p) {
     }
 }
 
-void fnn_predict(const fnn_net *net, const fnn_machine *machine, const void *parameters, const void *x, ptrdiff_t n,
-                 void *out, void *const *outputs, void *scratch) {
+int fnn_predict(const fnn_net *net, const fnn_machine *machine, const void *parameters, const void *x, ptrdiff_t n,
+                void *out, void *const *outputs, void *scratch) {
     fnn_pass p = {.net = net,
                   .machine = machine,
                   .k = machine->kernels,
@@ -178,11 +183,14 @@ void fnn_predict(const fnn_net *net, const fnn_machine *machine, const void *par
     for (; p.first < n; p.first += p.rows) {
         p.rows = fnn_at_most(FNN_PREDICT_CHUNK, n - p.first);
         fnn_rows_in_parallel(&p, fnn_forward_task);
+        if (fnn_is_stopped(&p))
+            return -1;
     }
+    return 0;
 }
 
-void fnn_input_gradient(const fnn_net *net, const fnn_machine *machine, const void *parameters, const void *x,
-                        const void *dy, ptrdiff_t n, void *dx, void *wt0, void *workspace) {
+int fnn_input_gradient(const fnn_net *net, const fnn_machine *machine, const void *parameters, const void *x,
+                       const void *dy, ptrdiff_t n, void *dx, void *wt0, void *workspace) {
     fnn_pass p = {.net = net,
                   .machine = machine,
                   .k = machine->kernels,
@@ -194,10 +202,13 @@ void fnn_input_gradient(const fnn_net *net, const fnn_machine *machine, const vo
                   .dx = dx,
                   .wt0 = wt0};
     if (n == 0) /* no chunk to divide by */
-        return;
+        return 0;
     fnn_transpose_weights(&p);
     for (; p.first < n; p.first += p.rows) {
         p.rows = fnn_at_most(net->chunk, n - p.first);
         fnn_rows_in_parallel(&p, fnn_row_task);
+        if (fnn_is_stopped(&p))
+            return -1;
     }
+    return 0;
 }

@@ -186,6 +186,8 @@ double fnn_step(const fnn_net *net, const fnn_machine *machine, void *parameters
         for (; p.first < batch->n; p.first += p.rows) {
             p.rows = fnn_at_most(net->chunk, batch->n - p.first);
             cost += chunk_cost(&p);
+            if (!optimizer && fnn_is_stopped(&p))
+                return NAN;
             if (!p.backward)
                 continue;
             p.finish = p.first + p.rows == batch->n;

@@ -181,6 +181,38 @@ with fastnn.threads(2):
     assert time.monotonic() - sent < 10
 
 
+LONG_CALLS = ("predict(X)", "activations(X)[-1]", "loss(X, Y)", "loss_and_gradients(X, Y)", "input_gradient(X, Y)")
+
+
+@pytest.mark.parametrize("call", LONG_CALLS)
+def test_ctrl_c_ends_a_long_call(call: str) -> None:
+    """A call that would take ten seconds or so; what fills an array of the caller's goes on to its end."""
+    code = """
+        import os, signal, threading, time
+        import numpy as np
+        from fastnn import MLP
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        net, X = MLP([16, 2000, 2000, 10], seed=0), np.ones((200_000, 16), np.float32)
+        Y, start = np.ones((len(X), 10), np.float32), time.monotonic()
+        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        try:
+            net.CALL
+        except KeyboardInterrupt:
+            assert time.monotonic() - start < 5, time.monotonic() - start
+            X, Y, out = X[:3000], Y[:3000], np.empty((3000, 10), np.float32)
+            threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+            try:
+                while True:
+                    out[...] = 7
+                    net.predict(X, out)
+            except KeyboardInterrupt:
+                assert len(np.unique(out, axis=0)) == 1
+            assert np.isfinite(net.loss(X, Y))
+            print("fine")
+    """
+    assert_fine(run(code.replace("CALL", call)))
+
+
 @pytest.mark.parametrize("gemm", ["own", "blas"])
 def test_exit_while_other_threads_train(gemm: str) -> None:
     code = (
