@@ -8,6 +8,7 @@ import os
 import platform
 import re
 import sys
+import sysconfig
 from pathlib import Path
 
 import numpy as np
@@ -27,14 +28,19 @@ DEBUG_FLAGS = [] if re.search(r"(^|\s)-g", os.environ.get("CFLAGS", "")) else ["
 # Named, although every Python has them loaded: otherwise a symbol is bound to whichever version comes first, and before
 # glibc 2.34 that is a pthread_cond_wait of another age.
 SYSTEM_LIBRARIES = [] if sys.platform == "win32" else ["m", "pthread"]
-IS_X86 = platform.machine().lower() in {"x86_64", "amd64"}
 # Instruction set -> its compiler flags; src_c/isa/<name>.c includes the kernels. `base` is the platform's own.
+X86_FLAGS = {
+    "avx2": ["-mavx2", "-mfma"],
+    "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma", "-mprefer-vector-width=512"],
+}
+# On macOS one call of the compiler may be for another machine than this one, or for two.
+archs = os.environ.get("ARCHFLAGS") or sysconfig.get_config_var("CFLAGS") or "" if sys.platform == "darwin" else ""
+MACHINES = set(re.findall(r"-arch\s+(\S+)", archs)) or {platform.machine().lower()}
 ISA_FLAGS = {"base": []}
-if IS_X86:
-    ISA_FLAGS |= {
-        "avx2": ["-mavx2", "-mfma"],
-        "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma", "-mprefer-vector-width=512"],
-    }
+if MACHINES & {"x86_64", "amd64"}:
+    ISA_FLAGS |= X86_FLAGS
+if len(MACHINES) > 1:  # flags of one machine; for the other the source is empty
+    ISA_FLAGS = {isa: [part for flag in flags for part in ("-Xarch_x86_64", flag)] for isa, flags in ISA_FLAGS.items()}
 # Parts that know no instruction set -> their sources. `pool` and `gate` have state, so one extension alone links each.
 PARTS = {
     "engine": ["plan", "narrow", "rows", "step"],

@@ -7,31 +7,21 @@
 
 #include "fnn.h"
 
-#if defined(_WIN32)
-void fnn_gate_open(void) {}
-void fnn_gate_close(void) {}
-void fnn_gate_enter(void) {}
-void fnn_gate_leave(void) {}
-#else
+#include "threads.h"
 
-#include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
 static _Atomic int inside, closed;
 static _Thread_local int closes;
-static pthread_once_t at_fork_once = PTHREAD_ONCE_INIT;
+static thread_once_flag at_fork_once = THREAD_ONCE;
 
-static void nap(void) {
-    const struct timespec short_while = {0, 100000};
-    nanosleep(&short_while, NULL);
-}
+enum { SHORT_WHILE = 100 };
 
 void fnn_gate_close(void) {
     closes++;
     atomic_fetch_add(&closed, 1);
     while (atomic_load(&inside))
-        nap();
+        thread_nap(SHORT_WHILE);
 }
 
 static void open_again(void) {
@@ -48,9 +38,9 @@ static void open_in_child(void) {
 
 /* Handlers that run before a fork run in the reverse order of their registration: this one before that of OpenBLAS, which was
    loaded earlier. */
-static void register_at_fork(void) { pthread_atfork(fnn_gate_close, open_again, open_in_child); }
+static void register_at_fork(void) { thread_at_fork(fnn_gate_close, open_again, open_in_child); }
 
-void fnn_gate_open(void) { pthread_once(&at_fork_once, register_at_fork); }
+void fnn_gate_open(void) { thread_once(&at_fork_once, register_at_fork); }
 
 void fnn_gate_enter(void) {
     for (;;) {
@@ -58,9 +48,8 @@ void fnn_gate_enter(void) {
         if (!atomic_load(&closed) || closes)
             return;
         atomic_fetch_sub(&inside, 1);
-        nap();
+        thread_nap(SHORT_WHILE);
     }
 }
 
 void fnn_gate_leave(void) { atomic_fetch_sub(&inside, 1); }
-#endif

@@ -16,27 +16,17 @@
 
 #include "fnn.h"
 
-#if defined(_WIN32)
-/* No pthreads: everything runs on the calling thread. */
-void fnn_parallel(fnn_task_fn task, void *context, ptrdiff_t n_tasks, int n_threads) {
-    (void)n_threads;
-    for (ptrdiff_t i = 0; i < n_tasks; i++)
-        task(context, i, 0);
-}
-#else
+#include "threads.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
 enum { CLOSED = 1 << 16, JOINED = CLOSED - 1, SPINS = 4000 };
 
-static pthread_mutex_t job_lock = PTHREAD_MUTEX_INITIALIZER; /* held by the caller whose job runs */
-static pthread_mutex_t sleep_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t wake = PTHREAD_COND_INITIALIZER;
-static pthread_once_t at_fork_once = PTHREAD_ONCE_INIT;
+static thread_mutex job_lock = THREAD_MUTEX; /* held by the caller whose job runs */
+static thread_mutex sleep_lock = THREAD_MUTEX;
+static thread_condition wake = THREAD_CONDITION;
+static thread_once_flag at_fork_once = THREAD_ONCE;
 static int n_workers; /* guarded by job_lock */
 
 static _Atomic uint64_t ticket = CLOSED;
@@ -90,17 +80,17 @@ static uint64_t await_ticket(uint64_t seen) {
             return now;
         spin_pause();
     }
-    pthread_mutex_lock(&sleep_lock);
+    thread_lock(&sleep_lock);
     atomic_fetch_add(&sleepers, 1);
     uint64_t now;
     while ((now = atomic_load(&ticket)) / (2 * CLOSED) == seen / (2 * CLOSED))
-        pthread_cond_wait(&wake, &sleep_lock);
+        thread_wait(&wake, &sleep_lock);
     atomic_fetch_sub(&sleepers, 1);
-    pthread_mutex_unlock(&sleep_lock);
+    thread_unlock(&sleep_lock);
     return now;
 }
 
-static void *worker(void *first_ticket) {
+static thread_result worker(void *first_ticket) {
     uint64_t seen = *(uint64_t *)first_ticket;
     free(first_ticket);
     for (;;) {
@@ -119,13 +109,13 @@ static void *worker(void *first_ticket) {
             break;
         }
     }
-    return NULL;
+    return 0;
 }
 
 /* After fork only the forking thread exists in the child. */
 static void forget_workers(void) {
-    static const pthread_mutex_t fresh_lock = PTHREAD_MUTEX_INITIALIZER;
-    static const pthread_cond_t fresh_condition = PTHREAD_COND_INITIALIZER;
+    static const thread_mutex fresh_lock = THREAD_MUTEX;
+    static const thread_condition fresh_condition = THREAD_CONDITION;
     job_lock = sleep_lock = fresh_lock;
     wake = fresh_condition;
     n_workers = 0;
@@ -134,27 +124,20 @@ static void forget_workers(void) {
     atomic_fetch_or(&ticket, CLOSED);
 }
 
-static void register_at_fork(void) { pthread_atfork(NULL, NULL, forget_workers); }
+static void register_at_fork(void) { thread_at_fork(NULL, NULL, forget_workers); }
 
-/* Workers take no signals: Ctrl-C belongs to the interpreter's threads. */
 static void start_workers(int wanted) {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
     while (n_workers < wanted) {
-        pthread_t thread;
         uint64_t *first_ticket = malloc(sizeof *first_ticket);
         if (!first_ticket)
             break;
         *first_ticket = atomic_load(&ticket);
-        if (pthread_create(&thread, NULL, worker, first_ticket)) {
+        if (!thread_start(worker, first_ticket)) {
             free(first_ticket); /* no thread to be had: the others, or the caller, do the work */
             break;
         }
-        pthread_detach(thread);
         n_workers++;
     }
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
 void fnn_parallel(fnn_task_fn task, void *context, ptrdiff_t n_tasks, int n_threads) {
@@ -162,12 +145,12 @@ void fnn_parallel(fnn_task_fn task, void *context, ptrdiff_t n_tasks, int n_thre
         n_threads = FNN_MAX_THREADS;
     if (n_threads > n_tasks)
         n_threads = (int)n_tasks;
-    if (n_threads <= 1 || pthread_mutex_trylock(&job_lock)) {
+    if (n_threads <= 1 || !thread_try_lock(&job_lock)) {
         for (ptrdiff_t i = 0; i < n_tasks; i++)
             task(context, i, 0);
         return;
     }
-    pthread_once(&at_fork_once, register_at_fork);
+    thread_once(&at_fork_once, register_at_fork);
     start_workers(n_threads - 1);
 
     job.task = task;
@@ -180,9 +163,9 @@ void fnn_parallel(fnn_task_fn task, void *context, ptrdiff_t n_tasks, int n_thre
     const uint64_t number = atomic_load_explicit(&ticket, memory_order_relaxed) / (2 * CLOSED) + 1;
     atomic_store(&ticket, number * (2 * CLOSED));
     if (atomic_load(&sleepers)) {
-        pthread_mutex_lock(&sleep_lock);
-        pthread_cond_broadcast(&wake);
-        pthread_mutex_unlock(&sleep_lock);
+        thread_lock(&sleep_lock);
+        thread_wake_all(&wake);
+        thread_unlock(&sleep_lock);
     }
 
     run_tasks(0);
@@ -191,7 +174,6 @@ void fnn_parallel(fnn_task_fn task, void *context, ptrdiff_t n_tasks, int n_thre
         if (spins < SPINS)
             spin_pause();
         else
-            sched_yield();
-    pthread_mutex_unlock(&job_lock);
+            thread_yield();
+    thread_unlock(&job_lock);
 }
-#endif

@@ -1,18 +1,21 @@
-/* Drives the thread pool and the gate from many threads at once: tools/sanitize.py thread. The tasks write plain memory that
-   others read later, so that a missing order between them is a data race for ThreadSanitizer, and a hang is an alarm. It may
-   not know how pool.c and gate.c do their work. */
+/* Drives the thread pool and the gate from many threads at once: tools/sanitize.py thread, and tools/cross_check.py on other
+   platforms. The tasks write plain memory that others read later, so that a missing order between them is a data race for
+   ThreadSanitizer, and a hang is an alarm, or, where there are no alarms and no forks, for the caller to notice. It may not
+   know how pool.c and gate.c do their work. */
 
 #define _POSIX_C_SOURCE 200809L
 
 #include "fnn.h"
 
-#include <pthread.h>
+#include "threads.h"
+
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#if !defined(_WIN32)
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
+#endif
 
 enum { CALLERS = 4, TASKS = 67, THREADS = 6, SECONDS = 40 };
 
@@ -23,12 +26,12 @@ enum { THREADS_OF_CHILD = 1 };
 enum { THREADS_OF_CHILD = THREADS };
 #endif
 
-static _Atomic int stop, computing;
+static _Atomic int running, computing, helped;
 
 static void require(int holds, const char *what) {
     if (!holds) {
         fprintf(stderr, "races: wanted %s\n", what);
-        _exit(1);
+        _Exit(1);
     }
 }
 
@@ -45,6 +48,15 @@ static void task(void *context, ptrdiff_t i, int slot) {
     require(slot >= 0 && slot < THREADS, "a slot below the number of threads");
     w->done[i] += w->from[i] + *w->other;
     w->by_slot[slot]++; /* a race where two threads have one slot */
+}
+
+/* The caller's task ends when a worker has run the other. */
+static void await_worker(void *context, ptrdiff_t i, int slot) {
+    (void)context, (void)i;
+    if (slot)
+        atomic_store(&helped, 1);
+    while (!atomic_load(&helped))
+        thread_nap(100);
 }
 
 /* Every task of every job runs once, before fnn_parallel returns, and sees what its caller wrote before. */
@@ -64,19 +76,15 @@ static void run_jobs(int rounds, int seed, int most_threads) {
             sum += w.by_slot[slot];
         require(sum == n_tasks, "as many tasks as there are");
         if (round % 50 == 0) /* the workers fall asleep */
-            nanosleep(&(struct timespec){0, 300000}, NULL);
+            thread_nap(300);
     }
 }
 
-static void *caller(void *seed) {
+static thread_result caller(void *seed) {
     run_jobs(3000, (int)(intptr_t)seed, THREADS);
-    return NULL;
+    atomic_fetch_sub(&running, 1);
+    return 0;
 }
-
-/* --- Forks --------------------------------------------------------------------------------------------------------------- */
-
-/* Registered before the gate's own handler, hence called behind it, as that of BLAS is. */
-static void before_fork(void) { require(!atomic_load(&computing), "nobody inside the gate at a fork"); }
 
 static void pass_gate(void) {
     fnn_gate_enter();
@@ -85,14 +93,26 @@ static void pass_gate(void) {
     fnn_gate_leave();
 }
 
-static void *busy(void *seed) {
-    while (!atomic_load(&stop)) {
+/* Until the end of the process. */
+static thread_result busy(void *seed) {
+    for (;;) {
         run_jobs(20, (int)(intptr_t)seed, THREADS);
         for (int i = 0; i < 20; i++)
             pass_gate();
     }
-    return NULL;
+    return 0;
 }
+
+static void start_all(thread_result (*run)(void *)) {
+    for (intptr_t seed = 0; seed < CALLERS; seed++)
+        require(thread_start(run, (void *)seed), "a thread");
+}
+
+/* --- Forks --------------------------------------------------------------------------------------------------------------- */
+
+#if !defined(_WIN32)
+/* Registered before the gate's own handler, hence called behind it, as that of BLAS is. */
+static void before_fork(void) { require(!atomic_load(&computing), "nobody inside the gate at a fork"); }
 
 /* Children use pool and gate while the parent's threads go on. */
 static void *forker(void *n) {
@@ -111,37 +131,45 @@ static void *forker(void *n) {
     return NULL;
 }
 
-/* --- All of it ----------------------------------------------------------------------------------------------------------- */
-
-static void start(pthread_t *threads, int n, void *(*run)(void *), intptr_t argument, int numbered) {
-    for (int i = 0; i < n; i++)
-        require(pthread_create(&threads[i], NULL, run, (void *)(numbered ? i : argument)) == 0, "a thread");
+/* From one thread, then from several at the same time. */
+static void fork_often(void) {
+    pthread_t forkers[CALLERS];
+    forker((void *)30);
+    for (int i = 0; i < CALLERS; i++)
+        require(pthread_create(&forkers[i], NULL, forker, (void *)30) == 0, "a thread");
+    for (int i = 0; i < CALLERS; i++)
+        require(pthread_join(forkers[i], NULL) == 0, "a thread that ends");
 }
 
-static void join(pthread_t *threads, int n) {
-    for (int i = 0; i < n; i++)
-        require(pthread_join(threads[i], NULL) == 0, "a thread that ends");
-}
-
-int main(void) {
-    pthread_t callers[CALLERS], forkers[CALLERS];
+static void prepare(void) {
     alarm(SECONDS);
     require(pthread_atfork(before_fork, NULL, NULL) == 0, "a handler of forks");
+}
+#else
+static void prepare(void) {}
+static void fork_often(void) { thread_nap(300000); }
+#endif
+
+/* --- All of it ----------------------------------------------------------------------------------------------------------- */
+
+int main(void) {
+    prepare();
     fnn_gate_open();
+    fnn_parallel(await_worker, NULL, 2, 2);
 
-    start(callers, CALLERS, caller, 0, 1);
-    join(callers, CALLERS);
+    atomic_store(&running, CALLERS);
+    start_all(caller);
+    while (atomic_load(&running))
+        thread_nap(1000);
 
-    start(callers, CALLERS, busy, 0, 1);
-    forker((void *)30);
-    start(forkers, CALLERS, forker, 30, 0); /* several at the same time */
-    join(forkers, CALLERS);
+    start_all(busy);
+    fork_often();
 
     /* The end of the process: the others sleep at the gate, whose closer passes. */
     fnn_gate_close();
     for (int i = 0; i < 20; i++) {
         require(!atomic_load(&computing), "nobody inside the closed gate");
-        nanosleep(&(struct timespec){0, 1000000}, NULL);
+        thread_nap(1000);
     }
     pass_gate();
     puts("races: none");

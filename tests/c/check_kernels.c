@@ -1,6 +1,6 @@
-/* Checks the C core without Python, for platforms that have a compiler and an emulator only: the kernels of the platform's
-   own instruction set against plain loops in double, a network's gradient against central differences on one thread and
-   on several, and the random numbers, which it prints, since they must be the same bits everywhere. Run by
+/* Checks the C core without Python, for platforms that have a compiler and an emulator only: the kernels of every instruction
+   set that runs here against plain loops in double, a network's gradient against central differences on one thread and
+   on several, and the random numbers, which must be the same bits everywhere. Run by
    tools/cross_check.py. Returns 0 if all is well. */
 #include <math.h>
 #include <stdio.h>
@@ -9,7 +9,7 @@
 
 #include "net.h"
 
-static int dtype, failures;
+static int isa, dtype, failures;
 static const fnn_kernels *k;
 static double tolerance; /* relative to the sum of the magnitudes of what is added up */
 
@@ -28,7 +28,8 @@ static void expect(const char *what, ptrdiff_t i, double got, double wanted, dou
     if (fabs(got - wanted) <= tolerance * scale) /* false for NaN */
         return;
     if (failures++ < 20)
-        fprintf(stderr, "%s f%d [%td]: got %.17g, wanted %.17g\n", what, 8 * k->size, i, got, wanted);
+        fprintf(stderr, "%s %s f%d [%td]: got %.17g, wanted %.17g\n", what, fnn_isa_name(isa), 8 * k->size, i, got,
+                wanted);
 }
 
 /* n reals between -3 and 3, the same in every run. */
@@ -180,7 +181,7 @@ static void check_network(ptrdiff_t I, ptrdiff_t H, ptrdiff_t O, ptrdiff_t B) {
     for (ptrdiff_t i = 0; i < B; i++)
         labels[i] = i * 5 % O;
     const fnn_batch batch = {.x = x, .labels = labels, .n = B};
-    fnn_machine machine = {.kernels = k, .parallel = fnn_parallel, .isa = FNN_ISA_BASE, .gemm = FNN_GEMM_OWN};
+    fnn_machine machine = {.kernels = k, .parallel = fnn_parallel, .isa = isa, .gemm = FNN_GEMM_OWN};
     for (int i = 0; i < 2; i++) {
         machine.n_threads = i ? THREADS : 1;
         fnn_step(&net, &machine, p, gradients[i], NULL, &batch, FNN_NO_DROPOUT, workspace);
@@ -211,7 +212,7 @@ static void expect_hash(const char *what, const void *bytes, size_t n, uint64_t 
         hash = (hash ^ ((const unsigned char *)bytes)[i]) * 1099511628211u;
     if (hash != wanted) {
         failures++;
-        fprintf(stderr, "%s f%d: other bits than on x86-64\n", what, 8 * k->size);
+        fprintf(stderr, "%s %s f%d: other bits than on x86-64\n", what, fnn_isa_name(isa), 8 * k->size);
     }
 }
 
@@ -230,11 +231,11 @@ static void check_random(void) {
     expect_hash("permutation", order, sizeof order, 0x54e406ed69273219u);
 }
 
-int main(void) {
+static void check_all(void) {
     static const ptrdiff_t lengths[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33};
     enum { N_LENGTHS = sizeof lengths / sizeof *lengths };
     for (dtype = 0; dtype < FNN_N_DTYPES; dtype++) {
-        k = fnn_kernels_for(FNN_ISA_BASE, dtype);
+        k = fnn_kernels_for(isa, dtype);
         tolerance = dtype == FNN_F32 ? 2e-6 : 1e-14;
         for (int i = 0; i < N_LENGTHS; i++) {
             for (int j = 0; j < N_LENGTHS; j++)
@@ -249,6 +250,12 @@ int main(void) {
         check_network(20, 130, 11, 70); /* rows in line */
         check_random();
     }
+}
+
+int main(void) {
+    for (isa = 0; isa < FNN_N_ISAS; isa++)
+        if (fnn_isa_available(isa))
+            check_all();
     if (failures)
         fprintf(stderr, "%d wrong\n", failures);
     return failures != 0;
