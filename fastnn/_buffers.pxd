@@ -26,11 +26,11 @@ cdef inline bint is_real(object a) noexcept:
 
 
 cdef inline cnp.ndarray checked(str name, object a, object dtype, object shape):
-    """The slow way: raises, or returns the plain array behind a subclass."""
+    """The slow way: raises, or returns the plain array behind a subclass, which may say of itself what is not so."""
     import numpy as np
 
     from fastnn.reference import _check
-    return np.asarray(_check.array(name, a, dtype, shape))
+    return _check.array(name, np.asarray(_check.array(name, a, dtype, shape)), dtype, shape)
 
 
 cdef inline cnp.ndarray real_array(str name, object a):
@@ -117,7 +117,12 @@ cdef inline cnp.ndarray label_array(str name, object target, Py_ssize_t rows, Py
                 i += 1
             if i == rows:
                 return labels
+    import numpy as np
+
     from fastnn.reference import _check
+    if isinstance(target, np.ndarray):
+        _check.plain(name, target)
+        target = np.asarray(target)  # as in `checked`
     return _check.labels(name, target, rows, classes)
 
 

@@ -5,6 +5,8 @@ The one extension that links the kernels and the thread pool; the others reach t
 
 import os
 
+from fastnn._scalars import integer
+
 from fastnn.fnn cimport (
     FNN_F32, FNN_F64, FNN_MAX_THREADS, FNN_N_ISAS, fnn_isa_available, fnn_isa_best, fnn_isa_name, fnn_kernels_for,
     fnn_parallel)
@@ -60,11 +62,9 @@ def num_threads():
 
 def set_num_threads(n):
     """Use up to n threads a call from now on."""
-    if not isinstance(n, int) or isinstance(n, bool):
-        raise TypeError(f"threads: wanted an integer, got {type(n).__name__}")
-    if not 1 <= n <= FNN_MAX_THREADS:
-        raise ValueError(f"threads: wanted 1 to {FNN_MAX_THREADS}, got {n}")
-    settings.n_threads = n
+    if isinstance(n, bool):
+        raise TypeError(f"threads: wanted an integer, got {n}")
+    settings.n_threads = integer("threads", n, 1, FNN_MAX_THREADS)
 
 
 def _from_environment(variable, setter, default, convert=str):

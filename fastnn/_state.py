@@ -48,11 +48,12 @@ class OptimizerState:
         n_slots = len(UPDATES[kind].slots)
         self.kind = kind
         self.hyper = hyper
-        self.slots = np.zeros((n_slots, n_parameters), dtype)
-        self.counter = np.zeros(1, np.int64)
+        # Views cannot be resized: an engine keeps addresses.
+        self.slots = np.zeros((n_slots, n_parameters), dtype)[:]
+        self.counter = np.zeros(1, np.int64)[:]
         # Not filled before a fit does so: until then it takes no memory.
-        self.snapshot = np.empty((1 + n_slots) * n_parameters, dtype)
-        self.snapshot_counter = np.zeros(1, np.int64)
+        self.snapshot = np.empty((1 + n_slots) * n_parameters, dtype)[:]
+        self.snapshot_counter = np.zeros(1, np.int64)[:]
         self.epoch = 0
 
     @property

@@ -18,13 +18,15 @@ from numpy cimport PyArray_DATA, PyArray_DIM, PyArray_NDIM
 
 from fastnn._blas cimport fits, gemm
 from fastnn._buffers cimport (
-    ANY, apart, data, is_real, label_array, matrix, new_matrix, new_vector, vector, writable)
+    ANY, alike, apart, data, is_real, label_array, matrix, new_matrix, new_vector, vector, writable)
 from fastnn._core cimport active, parallel, settings
 from fastnn.fnn cimport (
     FNN_F32, FNN_F64, FNN_GEMM_OWN, FNN_N_ACTIVATIONS, FNN_N_LOSSES, FNN_N_UPDATES, FNN_SHUFFLE, fnn_activations,
-    fnn_hyper_fold, fnn_losses, fnn_permutation, fnn_stream, fnn_updates)
+    fnn_hyper_fold, fnn_losses, fnn_note, fnn_noted, fnn_permutation, fnn_stream, fnn_updates)
 from fastnn.net cimport *
 
+from fastnn._scalars import integer
+from fastnn._state import OptimizerState
 from fastnn._table import LOSSES
 from fastnn.optim import HYPER
 
@@ -147,8 +149,9 @@ cdef class Engine:
                     or (self.net.logits and i == self.net.n_layers - 1)):
                 self.differentiable = False
         self.n_in, self.n_out = spec.sizes[0], spec.sizes[self.net.n_layers]
-        self.parameters = np.zeros(offset, dtype)
-        self.gradients = np.zeros(offset, dtype)
+        # Views, which cannot be resized: the addresses stay good.
+        self.parameters = np.zeros(offset, dtype)[:]
+        self.gradients = np.zeros(offset, dtype)[:]
         fnn_net_plan(&self.net, self.real_size, 1, 1)
 
     def __dealloc__(self):
@@ -272,6 +275,14 @@ cdef class Engine:
         cdef double *h
         if state is not self.state:
             self.state = None
+            hyper = np.zeros(len(set(HYPER.values())))
+            fitting = OptimizerState(state.kind, hyper, self.net.n_parameters, self.spec.dtype)
+            for name in ("hyper", "slots", "snapshot"):
+                alike(f"state.{name}", getattr(state, name), getattr(fitting, name))
+            for name in ("counter", "snapshot_counter"):
+                counter = getattr(state, name)
+                if counter.dtype != np.int64 or counter.shape != (1,):
+                    raise ValueError(f"state.{name}: wanted one int64, got {counter.dtype} of shape {counter.shape}")
             self.state_hyper = state.hyper
             self.state_slots = state.slots
             self.state_counter = state.counter
@@ -279,8 +290,6 @@ cdef class Engine:
             self.state_snapshot_counter = state.snapshot_counter
             self.optimizer.update = UPDATE_INDEX[state.kind]
             self.optimizer.slots = PyArray_DATA(self.state_slots)
-            if (<object> self.state_slots).size != state.slots.shape[0] * (<object> self.parameters).size:
-                raise ValueError("state: belongs to a network of another size")
             self.state = state
         h = <double *> PyArray_DATA(self.state_hyper)
         self.optimizer.hyper.lr = h[0]
@@ -323,11 +332,13 @@ cdef class Engine:
         cdef void *to = PyArray_DATA(y)
         if out is not None:
             machine.stop = NULL  # what the caller has is not left half written
+        cdef unsigned noted = fnn_noted()
         if <double> n * self.net.n_parameters < RELEASE_WORK:
             fnn_predict(&self.net, &machine, parameters, source, n, to, NULL, scratch)
         else:
             with nogil:
                 fnn_predict(&self.net, &machine, parameters, source, n, to, NULL, scratch)
+        fnn_note(noted)
         if scratch != <void *> small:
             free(scratch)
         stopped()
@@ -345,9 +356,11 @@ cdef class Engine:
             raise MemoryError("no room for the layers' outputs")
         for i in range(self.net.n_layers):
             outputs[i] = PyArray_DATA(<cnp.ndarray> arrays[i])
+        cdef unsigned noted = fnn_noted()
         # Without the workspace, whose gather buffer is not needed: the rows come in order.
         with nogil:
             fnn_predict(&self.net, &machine, PyArray_DATA(self.parameters), PyArray_DATA(x), n, NULL, outputs, NULL)
+        fnn_note(noted)
         free(outputs)
         stopped()
         return arrays
@@ -370,6 +383,7 @@ cdef class Engine:
         cdef cnp.ndarray transposed = new_matrix(x, self.net.layers[0].n_out, self.n_in)
         if out is not None:
             machine.stop = NULL  # as in predict
+        cdef unsigned noted = fnn_noted()
         self._enter()
         try:
             self._prepare(n)
@@ -377,6 +391,7 @@ cdef class Engine:
                 fnn_input_gradient(&self.net, &machine, PyArray_DATA(self.parameters), PyArray_DATA(x),
                                    PyArray_DATA(dy), n, PyArray_DATA(dx), PyArray_DATA(transposed), self.workspace)
         finally:
+            fnn_note(noted)
             fnn_give_back(&self.user)
         stopped()
         return dx if out is None else out
@@ -385,10 +400,11 @@ cdef class Engine:
 
     cdef double _cost(self, object X, object target, object weight, object step, void *gradients) except? -1:
         cdef list keep = []
+        cdef int64_t masks = FNN_NO_DROPOUT if step is None else <int64_t> (integer("step", step) & 0xFFFFFFFF)
         cdef fnn_batch batch = self._batch(self._inputs(X), target, weight, keep)
-        cdef int64_t masks = FNN_NO_DROPOUT if step is None else <int64_t> (step & 0xFFFFFFFF)
         cdef fnn_machine machine = self._machine()
         cdef double cost
+        cdef unsigned noted = fnn_noted()
         self._enter()
         try:
             self._prepare(batch.n)
@@ -396,6 +412,7 @@ cdef class Engine:
                 cost = fnn_step(&self.net, &machine, PyArray_DATA(self.parameters), gradients, NULL, &batch, masks,
                                 self.workspace)
         finally:
+            fnn_note(noted)
             fnn_give_back(&self.user)
         stopped()
         return cost
@@ -429,6 +446,7 @@ cdef class Engine:
         cdef fnn_machine machine = self._machine()
         cdef double cost
         self._require_gradient()
+        cdef unsigned noted = fnn_noted()
         self._enter()
         try:
             self._load(state)
@@ -436,7 +454,9 @@ cdef class Engine:
             with nogil:
                 cost = self._step(&machine, &batch)
         finally:
+            fnn_note(noted)
             fnn_give_back(&self.user)
+        stopped()
         return cost
 
     def run(self, X, target, weight, state, Py_ssize_t batch_size, bint shuffle, int64_t epoch, Py_ssize_t batch,
@@ -456,11 +476,14 @@ cdef class Engine:
         cdef const Py_ssize_t *rows = NULL
         if batch_size < 1:
             raise ValueError(f"batch_size: wanted at least 1, got {batch_size}")
+        if not 0 <= batch <= (all_rows.n - 1) // batch_size:
+            raise ValueError(f"batch: wanted 0 to {(all_rows.n - 1) // batch_size}, got {batch}")
         if lr.shape[0] != losses.shape[0]:
             raise ValueError(f"lr: wanted one rate for each of {losses.shape[0]} steps, got {lr.shape[0]}")
         if losses.shape[0] == 0:
             return 0
         self._require_gradient()
+        cdef unsigned noted = fnn_noted()
         self._enter()
         try:
             self._load(state)
@@ -479,6 +502,7 @@ cdef class Engine:
                                  losses.shape[0], snapshot)
             state.hyper[HYPER["lr"]] = self.optimizer.hyper.lr
         finally:
+            fnn_note(noted)
             fnn_give_back(&self.user)
         return done
 
@@ -499,6 +523,8 @@ cdef class Engine:
             self.optimizer.hyper.lr = lr[done]
             losses[done] = self._step(machine, &batch)
             if not isfinite(losses[done]):
+                with gil:
+                    stopped()
                 break
             number += 1
             if number == n_batches:

@@ -65,11 +65,13 @@ cdef object _forward(int activation, object z, double alpha, object out):
     cdef fnn_activation_fn kernel = active[table_index(a)].activation_forward[activation]
     cdef void *to = PyArray_DATA(y)
     cdef void *source = PyArray_DATA(a)
+    cdef unsigned noted = fnn_noted()
     if B * O < LONG:
         kernel(to, source, alpha, B, O)
     else:
         with nogil:
             kernel(to, source, alpha, B, O)
+    fnn_note(noted)
     return y if out is None else out
 
 
@@ -97,11 +99,13 @@ cdef object _backward(int activation, object dy, object y, object z, double alph
     cdef void *source = PyArray_DATA(d)
     cdef void *output = PyArray_DATA(a)
     cdef void *pre_activation = data(pre)
+    cdef unsigned noted = fnn_noted()
     if B * O < LONG:
         kernel(to, source, output, pre_activation, alpha, B, O)
     else:
         with nogil:
             kernel(to, source, output, pre_activation, alpha, B, O)
+    fnn_note(noted)
     return dz if out is None else out
 
 
@@ -223,12 +227,13 @@ cdef void affine(
 
 
 def affine_forward(x, w, b, activation="identity", *, alpha=None, z=None, out=None):
+    cdef double parameter
+    cdef int g = _activation(activation, alpha, &parameter)  # first: alpha's __float__ may do anything to the arrays
     cdef cnp.ndarray X = real_matrix("x", x, "B", "I")
     cdef cnp.ndarray W = matrix("w", w, X, PyArray_DIM(X, 1), ANY)
     cdef Py_ssize_t B = PyArray_DIM(X, 0), I = PyArray_DIM(X, 1), O = PyArray_DIM(W, 1)
     cdef cnp.ndarray bias = None if b is None else vector("b", b, X, O)
-    cdef double parameter
-    cdef int g = _activation(activation, alpha, &parameter), dtype = table_index(X)
+    cdef int dtype = table_index(X)
     cdef cnp.ndarray pre = None if z is None else _apart_matrix("z", z, X, B, O, X, W, bias, None)
     cdef cnp.ndarray y = new_matrix(X, B, O) if out is None else _apart_matrix("out", out, X, B, O, X, W, bias, pre)
     cdef void *output = PyArray_DATA(y)
@@ -236,10 +241,12 @@ def affine_forward(x, w, b, activation="identity", *, alpha=None, z=None, out=No
     cdef void *inputs = PyArray_DATA(X)
     cdef void *weights = PyArray_DATA(W)
     cdef void *biases = data(bias)
+    cdef unsigned noted = fnn_noted()
     with nogil:
         affine(dtype, pre_activation, inputs, weights, biases, B, I, O)
         if g != FNN_identity or output != pre_activation:
             active[dtype].activation_forward[g](output, pre_activation, parameter, B, O)
+    fnn_note(noted)
     return y if out is None else out
 
 
@@ -272,14 +279,15 @@ cdef cnp.ndarray _wanted(str name, object a, cnp.ndarray like, tuple shape, dict
 
 
 def affine_backward(dy, x, w, y, activation="identity", *, alpha=None, z=None, dx=None, dw=None, db=None):
+    cdef double parameter
+    cdef int g = _activation(activation, alpha, &parameter)
     cdef cnp.ndarray d = real_matrix("dy", dy, "B", "O")
     cdef Py_ssize_t B = PyArray_DIM(d, 0), O = PyArray_DIM(d, 1)
     cdef cnp.ndarray X = matrix("x", x, d, B, ANY)
     cdef Py_ssize_t I = PyArray_DIM(X, 1)
     cdef cnp.ndarray W = matrix("w", w, d, I, O)
     cdef cnp.ndarray Y = matrix("y", y, d, B, O)
-    cdef double parameter
-    cdef int g = _activation(activation, alpha, &parameter), dtype = table_index(d)
+    cdef int dtype = table_index(d)
     if not fnn_activations[g].differentiable:
         raise ValueError(f"activation: wanted one that has a gradient, got {activation!r}")
     cdef dict inputs = {"dy": d, "x": X, "w": W, "y": Y}
@@ -299,6 +307,7 @@ def affine_backward(dy, x, w, y, activation="identity", *, alpha=None, z=None, d
     cdef void *to_dx = data(inputs_gradient)
     cdef void *to_dw = data(weights_gradient)
     cdef void *to_db = data(bias_gradient)
+    cdef unsigned noted = fnn_noted()
     with nogil:
         if g != FNN_identity:
             k.activation_backward[g](dz, PyArray_DATA(d), PyArray_DATA(Y), data(pre), parameter, B, O)
@@ -312,6 +321,7 @@ def affine_backward(dy, x, w, y, activation="identity", *, alpha=None, z=None, d
                 k.gemm_tn(to_dw, PyArray_DATA(X), NULL, dz, 0, B, I, O, 0, I)
         if to_db != NULL:
             k.column_sums(to_db, dz, NULL, NULL, 0, B, O)
+    fnn_note(noted)
     return (
         None if dx is False else inputs_gradient if dx is None else dx,
         None if dw is False else weights_gradient if dw is None else dw,
@@ -325,8 +335,9 @@ cdef cnp.ndarray _weights(object sample_weight, cnp.ndarray like):
     """Sample weights for the rows of `like`, None where there are none."""
     if sample_weight is None:
         return None
-    _check.weights("sample_weight", sample_weight, like.dtype, PyArray_DIM(like, 0))
-    return vector("sample_weight", sample_weight, like, PyArray_DIM(like, 0))
+    cdef cnp.ndarray weights = vector("sample_weight", sample_weight, like, PyArray_DIM(like, 0))
+    _check.weights("sample_weight", weights, like.dtype, PyArray_DIM(like, 0))
+    return weights
 
 
 cdef double _mean_scale(cnp.ndarray weight, Py_ssize_t rows) except? -1:
@@ -364,8 +375,10 @@ cdef object _loss(
     t.bound = 0
     cdef double value
     cdef void *to = data(d)
+    cdef unsigned noted = fnn_noted()
     with nogil:
         value = active[table_index(a)].loss[loss](to, PyArray_DATA(a), &t, B, O)
+    fnn_note(noted)
     return value, None if gradient is False else d if gradient is None else gradient
 
 
@@ -382,25 +395,26 @@ def squared_error(y, target, sample_weight=None, *, dy=None):
 
 
 def kl_sparsity(a, rho, beta, sample_weight=None, *, da=None):
+    cdef double target = number("rho", rho), factor = _check.positive("beta", beta, zero=True)
+    if not 0 < target < 1:
+        raise ValueError(f"rho: wanted 0 < rho < 1, got {target}")
     cdef cnp.ndarray activations = real_matrix("a", a, "B", "H")
     cdef Py_ssize_t B = PyArray_DIM(activations, 0), H = PyArray_DIM(activations, 1)
     _check.some_rows("a", activations)
-    cdef double target = number("rho", rho), factor
-    if not 0 < target < 1:
-        raise ValueError(f"rho: wanted 0 < rho < 1, got {target}")
-    factor = _check.positive("beta", beta, zero=True)
     cdef cnp.ndarray weight = _weights(sample_weight, activations)
     cdef cnp.ndarray gradient = _gradient("da", da, activations, {"a": activations, "sample_weight": weight})
     cdef double scale = _mean_scale(weight, B), cost
     cdef cnp.ndarray row = new_vector(activations, H)
     cdef int dtype = table_index(activations)
     cdef const fnn_kernels *k = active[dtype]
+    cdef unsigned noted = fnn_noted()
     k.column_sums(PyArray_DATA(row), PyArray_DATA(activations), data(weight), NULL, 0, B, H)
     cost = fnn_kl_row(dtype, PyArray_DATA(row), H, scale, target, factor)
     if gradient is not None:
         if da is None:
             k.fill_rows(PyArray_DATA(gradient), NULL, B, H)
         k.add_outer(PyArray_DATA(gradient), PyArray_DATA(row), data(weight), NULL, scale, B, H)
+    fnn_note(noted)
     return cost, None if da is False else gradient if da is None else da
 
 
@@ -419,8 +433,10 @@ def random_words(rows, cols, seed, *, step=0, layer=0, out=None):
     cdef Py_ssize_t B, n
     B, n = _check.lengths(4, rows=rows, cols=cols)
     cdef cnp.ndarray words = _check.output("out", out, np.dtype(np.uint32), (B, n))
+    cdef unsigned noted = fnn_noted()
     with nogil:
         active[FNN_F32].random_words(<uint32_t *> PyArray_DATA(words), 0, B, n, &stream)
+    fnn_note(noted)
     return words
 
 
@@ -431,9 +447,11 @@ cdef object _dropout(str name, object x, object keep, object seed, object step, 
         raise ValueError(f"keep: wanted 0 < keep <= 1, got {probability}")
     cdef fnn_stream stream = _stream(seed, step, layer)
     cdef cnp.ndarray y = _output_like(out, a, name)
+    cdef unsigned noted = fnn_noted()
     with nogil:
         active[table_index(a)].dropout(
             PyArray_DATA(y), PyArray_DATA(a), probability, 0, PyArray_DIM(a, 0), PyArray_DIM(a, 1), &stream)
+    fnn_note(noted)
     return y if out is None else out
 
 
@@ -452,8 +470,10 @@ def permutation(n, seed, *, step=0, out=None):
     cdef uint64_t *scratch = <uint64_t *> malloc(2 * (count + 1) * sizeof(uint64_t))
     if scratch == NULL:
         raise MemoryError(f"no room to shuffle {count} rows")
+    cdef unsigned noted = fnn_noted()
     with nogil:
         fnn_permutation(active[FNN_F32], &stream, count, <Py_ssize_t *> PyArray_DATA(order), scratch)
+    fnn_note(noted)
     free(scratch)
     return order
 
@@ -481,11 +501,13 @@ cdef object _update(int update, object p, object g, object s1, object s2, fnn_hy
     cdef fnn_update_fn kernel = active[table_index(parameters)].update[update]
     cdef Py_ssize_t n = PyArray_SIZE(parameters)
     cdef void *to = PyArray_DATA(parameters)
+    cdef unsigned noted = fnn_noted()
     if n < LONG:
         kernel(to, PyArray_DATA(gradient), data(first), data(second), h, n)
     else:
         with nogil:
             kernel(to, PyArray_DATA(gradient), data(first), data(second), h, n)
+    fnn_note(noted)
 
 
 cdef fnn_hyper _hyper(object lr, object l2, object scale) except *:
@@ -542,7 +564,7 @@ cdef fnn_hyper _adam_hyper(
     h.beta1 = number("beta1", beta1)
     h.beta2 = number("beta2", beta2)
     h.epsilon = number("epsilon", epsilon)
-    fnn_hyper_fold(&h, integer("t", t, 1))
+    fnn_hyper_fold(&h, integer("t", t, 1, 2**63 - 1))
     return h
 
 

@@ -90,14 +90,15 @@ static double real_at(const fnn_pass *p, const void *array, ptrdiff_t i) {
     return p->net->dtype == FNN_F32 ? (double)((const float *)array)[i] : ((const double *)array)[i];
 }
 
-/* 1 / Σ weights; 0 for a batch that weighs nothing, whose cost and gradient then are zero. */
+/* 1 / Σ weights; 0 for a batch that weighs nothing, whose cost and gradient then are zero; NaN, as the cost then is, where the
+   sum is no number. */
 static double inverse_weight(const fnn_pass *p) {
     if (!p->batch.weight)
         return 1.0 / (double)p->batch.n;
     double sum = 0;
     for (ptrdiff_t i = 0; i < p->batch.n; i++)
         sum += real_at(p, p->batch.weight, p->batch.rows ? p->batch.rows[i] : i);
-    return sum > 0 ? 1.0 / sum : 0;
+    return sum == 0 ? 0 : isfinite(sum) ? 1.0 / sum : NAN;
 }
 
 /* beta Σ KL(rho || mean activation) over the hidden layers; leaves each layer's part of the gradient in its sparse row. */
@@ -186,11 +187,11 @@ double fnn_step(const fnn_net *net, const fnn_machine *machine, void *parameters
         for (; p.first < batch->n; p.first += p.rows) {
             p.rows = fnn_at_most(net->chunk, batch->n - p.first);
             cost += chunk_cost(&p);
-            if (!optimizer && fnn_is_stopped(&p))
+            p.finish = p.first + p.rows == batch->n;
+            if (!(optimizer && p.finish) && fnn_is_stopped(&p))
                 return NAN;
             if (!p.backward)
                 continue;
-            p.finish = p.first + p.rows == batch->n;
             if (optimizer && p.finish && !isfinite(cost))
                 return cost;
             p.compute = 1;

@@ -30,7 +30,7 @@ def _fits(got: tuple[int, ...], wanted: Shape) -> bool:
     return len(got) == len(wanted) and all(isinstance(w, str) or g == w for g, w in zip(got, wanted, strict=True))
 
 
-def _plain(name: str, a: np.ndarray) -> None:
+def plain(name: str, a: np.ndarray) -> None:
     """Refuse arrays whose arithmetic is another: * of a matrix is @, and a masked array computes around its mask."""
     if isinstance(a, (np.matrix, np.ma.MaskedArray)):
         raise TypeError(f"{name}: wanted a plain NumPy array, got {type(a).__name__}; use np.asarray or filled()")
@@ -40,7 +40,7 @@ def array(name: str, a: Any, dtype: np.dtype | None = None, shape: Shape | None 
     """Refuse `a` unless it is a C-contiguous, aligned array of the dtype (None: float32 or float64) and shape."""
     if not isinstance(a, np.ndarray):
         raise TypeError(f"{name}: wanted a NumPy array, got {type(a).__name__}")
-    _plain(name, a)
+    plain(name, a)
     if dtype is None:
         if a.dtype not in REAL:
             raise TypeError(f"{name}: wanted dtype float32 or float64 in native byte order, got {a.dtype}")
@@ -153,7 +153,7 @@ def labels(name: str, target: Any, rows: int, classes: int) -> np.ndarray | None
     """The target as checked labels of dtype intp, or None where it holds reals."""
     if not isinstance(target, np.ndarray) or target.dtype.kind not in "iu":
         return None
-    _plain(name, target)
+    plain(name, target)
     if target.shape != (rows,):
         raise ValueError(f"{name}: wanted integer labels of shape ({rows},), got shape {target.shape}")
     wrong = (target < 0) | (target >= classes)

@@ -181,7 +181,7 @@ def adam_update(
     lr, beta1, beta2, epsilon, l2, scale = check_update(
         p, g, {"m": m, "v": v}, lr=lr, beta1=beta1, beta2=beta2, epsilon=epsilon, l2=l2, scale=scale
     )
-    integer("t", t, 1)
+    integer("t", t, 1, 2**63 - 1)
     _adam_step(p, step_gradient(p, g, l2, scale), m, v, lr, t, beta1, beta2, epsilon)
 
 
@@ -254,7 +254,7 @@ def adamw_update(
         l2=l2,
         scale=scale,
     )
-    integer("t", t, 1)
+    integer("t", t, 1, 2**63 - 1)
     g = step_gradient(p, g, l2, scale)
     p *= 1 - lr * weight_decay
     _adam_step(p, g, m, v, lr, t, beta1, beta2, epsilon)
