@@ -1,6 +1,8 @@
 """The command line: ``python -m fastnn`` or ``fastnn``. Reads arguments, calls one function, words its errors."""
 
 import argparse
+import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -16,7 +18,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 done, 2 something that was asked for is missing or damaged (one sentence on standard error), 130 interrupted.
+        0 done, 1 what reads the output has gone away, 2 something that was asked for is missing or damaged or cannot be
+        written (one sentence on standard error), 130 interrupted.
 
     Examples
     --------
@@ -24,11 +27,32 @@ def main(argv: Sequence[str] | None = None) -> int:
     2
     """
     arguments = _parser().parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without × or – shows a question mark
     try:
-        return int(arguments.run(arguments))
+        code = int(arguments.run(arguments))
+        print(end="", flush=True)  # here, where an error can still be told
+        return code
+    except BrokenPipeError:
+        _drop_output()
+        return 1
+    except OSError as error:
+        _drop_output()
+        print(f"fastnn: {error}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("\nfastnn: interrupted", file=sys.stderr)
         return 130
+
+
+def _drop_output() -> None:
+    """What standard output holds and cannot write goes nowhere: Python would try to write it again when it ends."""
+    try:
+        print(end="", flush=True)
+    except OSError:
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _parser() -> argparse.ArgumentParser:

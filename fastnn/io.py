@@ -9,7 +9,9 @@ import hashlib
 import itertools
 import json
 import os
-from pathlib import Path
+import reprlib
+import secrets
+import stat
 from typing import Any
 
 import numpy as np
@@ -31,6 +33,8 @@ class ModelFileError(ValueError):
 def save(path: str | os.PathLike[str], spec: NetworkSpec, parameters: Array) -> None:
     """Write a network to ``path``, whole or not at all: a temporary file beside it takes its place when it is complete.
 
+    An existing file's mode stays; of a symlink, what it points to is replaced; a device or pipe is written to.
+
     Parameters
     ----------
     path : path
@@ -42,6 +46,8 @@ def save(path: str | os.PathLike[str], spec: NetworkSpec, parameters: Array) -> 
 
     Raises
     ------
+    TypeError
+        ``path`` is no path.
     ValueError
         A parameter is NaN or infinite; such a file would be refused by `load`.
     OSError
@@ -60,6 +66,7 @@ def save(path: str | os.PathLike[str], spec: NetworkSpec, parameters: Array) -> 
 
     if not np.isfinite(parameters).all():
         raise ValueError("parameters: wanted finite numbers to save, got NaN or infinity")
+    path = _text(path)
     description = json.dumps(spec.to_dict(), sort_keys=True)
     metadata = {
         "format": "fastnn",
@@ -68,7 +75,7 @@ def save(path: str | os.PathLike[str], spec: NetworkSpec, parameters: Array) -> 
         "sha256": _checksum(description, parameters),
     }
     tensors = dict(_tensors(spec, parameters))
-    _replace(Path(path), to_bytes(tensors, metadata))
+    _write(path, to_bytes(tensors, metadata))
 
 
 def load(path: str | os.PathLike[str]) -> tuple[NetworkSpec, Array]:
@@ -92,6 +99,8 @@ def load(path: str | os.PathLike[str]) -> tuple[NetworkSpec, Array]:
         The file is damaged, cut short, altered, of a newer format, or none of ours.
     OSError
         It is missing or cannot be read.
+    TypeError
+        ``path`` is no path.
 
     Examples
     --------
@@ -105,13 +114,22 @@ def load(path: str | os.PathLike[str]) -> tuple[NetworkSpec, Array]:
     """
     from safetensors import SafetensorError, safe_open
 
+    path = _text(path)
     with open(path, "rb"):  # names the file in the error where it is missing, a folder, or not ours to read
         pass
     try:
-        with safe_open(os.fspath(path), framework="numpy") as file:
+        with safe_open(path, framework="numpy") as file:
             return _read(path, file)
     except SafetensorError as error:
         raise ModelFileError(f"{path}: damaged, cut short or no safetensors file ({error})") from None
+
+
+def _text(path: str | os.PathLike[str]) -> str:
+    """The path as text; an integer is none, though `open` would take it for a descriptor and close it."""
+    try:
+        return os.fsdecode(path)
+    except TypeError:
+        raise TypeError(f"path: wanted a path, got {reprlib.repr(path)}") from None
 
 
 def _read(path: str | os.PathLike[str], file: Any) -> tuple[NetworkSpec, Array]:
@@ -173,16 +191,30 @@ def _checksum(description: str, parameters: Array) -> str:
     return digest.hexdigest()
 
 
-def _replace(path: Path, content: bytes) -> None:
-    """Put ``content`` at ``path`` in one step, so that nobody ever sees half of it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def _write(path: str, content: bytes) -> None:
+    """Put ``content`` at ``path``, where a regular file stands or none in one step: nobody ever sees half of it."""
+    path = os.path.realpath(path)  # what a symlink points to is replaced, not the link
     try:
-        with open(temporary, "wb") as file:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        mode = None
+    if mode is not None and not stat.S_ISREG(mode):
+        with open(path, "wb") as file:  # a device or a pipe, whose place no file may take
+            file.write(content)
+        return
+    # A name of its own for each save, and a short one: the file's own may be as long as the system takes.
+    temporary = os.path.join(os.path.dirname(path), f".{secrets.token_hex(8)}.tmp")
+    with open(temporary, "xb") as file:
+        try:
+            if mode is not None:
+                os.chmod(temporary, stat.S_IMODE(mode))
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+            file.close()  # Windows replaces no open file
+            os.replace(temporary, path)
+        except BaseException:
+            file.close()
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise

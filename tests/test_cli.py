@@ -1,9 +1,11 @@
 """The command line: what is printed where, and the exit codes. What the demo does is tested in test_demo.py."""
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 from idx_files import write_idx_folder
@@ -83,3 +85,41 @@ def test_interrupt_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setattr("fastnn.demo.run_demo", interrupted)
     assert main(["demo"]) == 130
     assert capsys.readouterr().err == "\nfastnn: interrupted\n"
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="pipes and devices are POSIX's")
+
+
+@posix
+def test_a_reader_that_has_gone_away_is_no_traceback() -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "wb") as gone:
+        done = _to(gone, "info")
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+@posix
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_is_one_line_and_exit_code_2() -> None:
+    with open("/dev/full", "wb") as full:
+        done = _to(full, "info")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert done.stderr.startswith("fastnn: ") and "No space left" in done.stderr
+
+
+@needs_plot
+def test_an_output_that_knows_only_ascii(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    arguments = "demo", "--epochs", "1", "--output", str(tmp_path / "a.png")
+    done = _to(subprocess.PIPE, *arguments, env=environment)
+    assert done.returncode == 0, done.stderr
+    assert "Picture: " in done.stdout
+    assert "?" in done.stdout
+
+
+def _to(output: Any, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "fastnn", *arguments]
+    return subprocess.run(
+        command, stdout=output, stderr=subprocess.PIPE, text=True, timeout=300, check=False, **options
+    )

@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -241,3 +242,71 @@ def test_a_write_that_fails_leaves_the_old_file(saved: Path, monkeypatch: pytest
     assert os.listdir(saved.parent) == [saved.name]
     with pytest.raises(FileNotFoundError):
         _net().save(saved.parent / "no folder" / "model")
+
+
+def test_saves_from_several_threads_do_not_meet(tmp_path: Path) -> None:
+    path, nets = tmp_path / ("m" * 250), [MLP([300, 300, 2], seed=seed) for seed in range(4)]
+    nets[0].save(path)
+    with ThreadPoolExecutor(4) as pool:
+        saves = [pool.submit(net.save, path) for net in nets * 10]
+        while not all(save.done() for save in saves):
+            assert MLP.load(path).seed < 4
+        for save in saves:
+            save.result()
+    assert os.listdir(tmp_path) == [path.name]
+
+
+posix = pytest.mark.skipif(os.name != "posix", reason="modes, links and pipes are POSIX's")
+
+
+@posix
+def test_modes_stay_and_new_ones_are_the_umasks(saved: Path) -> None:
+    saved.chmod(0o640)
+    _net(seed=1).save(saved)
+    assert saved.stat().st_mode & 0o777 == 0o640
+    before = os.umask(0o027)
+    try:
+        _net().save(saved.parent / "new")
+    finally:
+        os.umask(before)
+    assert (saved.parent / "new").stat().st_mode & 0o777 == 0o640
+
+
+@posix
+def test_what_a_link_points_to_is_replaced(saved: Path) -> None:
+    (saved.parent / "folder").mkdir()
+    for name, target in {"link": saved, "dangling": saved.parent / "folder" / "new"}.items():
+        link = saved.parent / name
+        link.symlink_to(target)
+        _net(seed=1).save(link)
+        assert link.is_symlink()
+        assert MLP.load(target).seed == 1
+
+
+@posix
+def test_a_pipe_is_written_to(saved: Path) -> None:
+    pipe = saved.parent / "pipe"
+    os.mkfifo(pipe)
+    end = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)  # for both, so that neither side waits for the other
+    try:
+        _net(seed=1).save(pipe)
+        assert pipe.is_fifo()
+        saved.write_bytes(os.read(end, 1 << 16))
+    finally:
+        os.close(end)
+    assert MLP.load(saved).seed == 1
+
+
+@pytest.mark.parametrize("path", [-1, None, 1.5], ids=repr)
+def test_what_is_no_path_is_refused(path: object) -> None:
+    with pytest.raises(TypeError, match=f"path: wanted a path, got {path}"):
+        MLP.load(path)
+    with pytest.raises(TypeError, match=f"path: wanted a path, got {path}"):
+        _net().save(path)
+
+
+def test_the_callers_descriptor_stays_open(saved: Path) -> None:
+    with open(saved, "rb") as file:
+        with pytest.raises(TypeError, match="path: wanted a path, got"):
+            MLP.load(file.fileno())
+        os.fstat(file.fileno())

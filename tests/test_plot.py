@@ -140,11 +140,41 @@ def test_two_pictures_in_one_figure(tmp_path: Path) -> None:
         (lambda: plot.decision_boundary(_petals, np.zeros((3, 3)), [0, 1, 0]), r"wanted shape \(n, 2\)"),
         (lambda: plot.decision_boundary(_petals, np.zeros((3, 2)), [0, 1]), "wanted 3 classes, got 2"),
         (lambda: plot.activation_histograms([], np.zeros((3, 2))), "hidden layer"),
+        (lambda: plot.smoothed([1.0], 1.0), "smooth: wanted 0 <= smooth < 1, got 1.0"),
+        (lambda: plot.smoothed([1.0], float("nan")), "smooth: wanted 0 <= smooth < 1, got nan"),
+        (lambda: plot.image_grid(np.zeros((3, 4)), columns=0), "columns: wanted at least 1, got 0"),
+        (lambda: plot.image_grid(np.zeros((3, 9)), shape=(9,)), r"shape: wanted \(height, width\), got \(9,\)"),
+        (lambda: plot.decision_boundary(_petals, np.zeros((1, 2)), [0], resolution=0), "resolution: wanted at least 2"),
     ],
 )
 def test_wrong_arguments_are_named(call: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: plot.smoothed([1.0], "a"), "smooth: wanted a number, got 'a'"),
+        (lambda: plot.history(None), "history: wanted what fit returns, got None"),
+        (lambda: plot.image_grid(np.zeros((3, 4)), columns=1.5), "columns: wanted an integer, got 1.5"),
+        (lambda: plot.image_grid(np.zeros((3, 4), complex)), "images: wanted an array of real numbers, got dtype comp"),
+    ],
+)
+def test_wrong_types_are_named(call: Callable[[], object], message: str) -> None:
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_no_more_columns_than_images() -> None:
+    assert plot.image_grid(np.zeros((3, 4)), columns=200).axes[-1].get_subplotspec().get_gridspec().ncols == 3
+
+
+def test_what_is_not_finite_draws_without_a_warning(tmp_path: Path) -> None:
+    plot.image_grid(np.full((2, 4), np.nan), path=tmp_path / "a.png")
+    plot.image_grid([[np.inf, 1, 2, -np.inf]], path=tmp_path / "b.png")
+    for smooth in (0.0, 0.9):
+        plot.loss_curves({"a": [1.0, np.inf, -np.inf, 2.0]}, smooth, tmp_path / "c.png")
 
 
 def test_no_global_state_and_no_display() -> None:

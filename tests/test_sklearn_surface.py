@@ -115,6 +115,62 @@ def test_same_errors_as_theirs(name: str, wrong: dict[str, Any]) -> None:
         getattr(ours, name)(**wrong).fit(X, y)
 
 
+REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "drops": ({"dropout": [0.1, 0.2]}, r"dropout: wanted one number or 1.*got \[0.1, 0.2\]"),
+    "no drop": ({"dropout": ["a"]}, "dropout: wanted a number, got 'a'"),
+    "drop": ({"dropout": [1.0]}, r"dropout: wanted probabilities in \[0, 1\), got 1.0"),
+    "elu": ({"activation": [("elu", -1)]}, "activation 'elu': wanted a finite alpha > 0, got -1"),
+    "number": ({"activation": [3]}, "activation: wanted a name or a pair.*got 3"),
+    "no pair": ({"activation": [("elu",)]}, r"activation: wanted a name or a pair.*got \('elu',\)"),
+    "threads": ({"n_jobs": 1000}, "n_jobs: wanted at most 256, got 1000"),
+    "callback": ({"callbacks": [3]}, "callbacks: wanted callables, got 3"),
+    "weights": ({"class_weight": "foo"}, "class_weight: wanted 'balanced' or a dict of weights, got 'foo'"),
+    "no weight": ({"class_weight": {0: "a"}}, "class_weight: wanted a number, got 'a'"),
+    "class": ({"class_weight": {5: 1}}, "class_weight: wanted a weight for each class of y, got {5: 1}"),
+    "early": ({"early_stopping": True, "validation_fraction": 0.001}, "validation|test_size|early_stopping"),
+}
+
+
+@pytest.mark.parametrize("incremental", [False, True], ids=["fit", "partial_fit"])
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_refused_fit_leaves_the_model_as_it_was(fitted: Any, name: str, incremental: bool) -> None:
+    X, y = load_iris(return_X_y=True)
+    expected, model = fitted.predict_proba(X), pickle.loads(pickle.dumps(fitted))
+    wrong, message = REFUSED[name]
+    before = {key: value for key, value in vars(model).items() if key not in wrong}
+    model.set_params(**wrong)
+    with pytest.raises((TypeError, ValueError), match=message):
+        model.partial_fit(X, y) if incremental else model.fit(X, y)
+    after = vars(model)
+    assert {key: after[key] for key in after if key not in wrong} == before
+    model.set_params(**{key: getattr(fitted, key) for key in wrong})
+    np.testing.assert_array_equal(model.predict_proba(X), expected)
+
+
+def test_a_refused_first_fit_leaves_nothing() -> None:
+    X, y = load_iris(return_X_y=True)
+    model = ours.MLPClassifier(class_weight={5: 1})
+    with pytest.raises(ValueError, match="class_weight"):
+        model.fit(X, y)
+    assert vars(model) == vars(ours.MLPClassifier(class_weight={5: 1}))
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_an_activation_that_is_written_to_is_used() -> None:
+    X, y = load_iris(return_X_y=True)
+    model = ours.MLPClassifier((4, 4), activation=["relu", "tanh"], max_iter=2, random_state=0).fit(X, y)
+    model.activation[0] = "logistic"
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(model.predict_proba(X), again.predict_proba(X))
+    np.testing.assert_array_equal(model.predict_proba(X[:1], check_input=False), again.predict_proba(X[:1]))
+
+
+@pytest.mark.parametrize(("output", "error"), [(1.5, TypeError), ("a", TypeError), (3, ValueError), (-1, ValueError)])
+def test_input_gradient_names_the_output(fitted: Any, output: Any, error: Any) -> None:
+    with pytest.raises(error, match="output: wanted"):
+        fitted.input_gradient(load_iris().data, output=output)
+
+
 def test_it_says_that_it_did_not_converge() -> None:
     X, y = load_iris(return_X_y=True)
     with pytest.warns(ConvergenceWarning, match="reached and the optimization hasn't converged"):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._scalars import number
 from fastnn.plot._figure import COLOURS, LINES, MARKERS, Path, finish, labelled_axes, new_figure
 
 if TYPE_CHECKING:
@@ -51,6 +53,8 @@ def history(history: Any, path: Path = None, *, title: str | None = None, figure
     >>> [line.get_label() for line in figure.axes[0].lines]
     ['training', 'validation']
     """
+    if not hasattr(history, "loss"):
+        raise TypeError(f"history: wanted what fit returns, got {reprlib.repr(history)}")
     curves = {"training": history.loss, "validation": getattr(history, "val_loss", None)}
     present = {name: losses for name, losses in curves.items() if losses is not None and len(losses)}
     checked = _checked(present, 0.0)
@@ -118,12 +122,18 @@ def loss_curves(
 
 
 def _checked(losses: Mapping[str, npt.ArrayLike], smooth: float) -> Curves:
-    if not 0 <= smooth < 1:
-        raise ValueError(f"smooth: wanted 0 <= smooth < 1, got {smooth}")
+    _weight(smooth)
     curves = {name: np.asarray(values, dtype=float).ravel() for name, values in losses.items()}
     if not curves or any(values.size == 0 for values in curves.values()):
         raise ValueError("losses: wanted at least one curve, none of them empty")
     return curves
+
+
+def _weight(smooth: float) -> float:
+    weight = number("smooth", smooth)
+    if not 0 <= weight < 1:
+        raise ValueError(f"smooth: wanted 0 <= smooth < 1, got {smooth}")
+    return weight
 
 
 def _draw(axes: Axes, curves: Curves, smooth: float, *, log: bool) -> None:
@@ -177,15 +187,22 @@ def smoothed(values: npt.ArrayLike, smooth: float) -> npt.NDArray[Any]:
     -------
     ndarray of float64, shape (n,)
 
+    Raises
+    ------
+    TypeError
+        ``smooth`` is no number.
+    ValueError
+        ``smooth`` is outside [0, 1).
+
     Examples
     --------
     >>> smoothed([2.0, 2.0, 5.0], 0.5).round(3)
     array([2.   , 2.   , 3.714])
     """
-    raw = np.asarray(values, dtype=float)
+    raw, smooth = np.asarray(values, dtype=float), _weight(smooth)
     result = np.empty_like(raw)
     total = weight = 0.0
-    for i, value in enumerate(raw):
+    for i, value in enumerate(raw.tolist()):  # Python's floats, which do not warn of infinities
         total = smooth * total + (1 - smooth) * value
         weight = smooth * weight + (1 - smooth)
         result[i] = total / weight

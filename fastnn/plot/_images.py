@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._arrays import numbers
+from fastnn._scalars import integer
 from fastnn.plot._figure import COLOURS, Path, finish, new_figure
 
 if TYPE_CHECKING:
@@ -42,7 +44,7 @@ def as_images(images: npt.ArrayLike, shape: tuple[int, int] | None = None) -> np
     >>> as_images(np.zeros((5, 64))).shape
     (5, 8, 8)
     """
-    array = np.asarray(images)
+    array = numbers("images", images)
     if array.ndim == 3:
         return array
     if array.ndim != 2:
@@ -50,6 +52,8 @@ def as_images(images: npt.ArrayLike, shape: tuple[int, int] | None = None) -> np
     if shape is None:
         side = round(array.shape[1] ** 0.5)
         shape = (side, side)
+    if len(shape) != 2:
+        raise ValueError(f"shape: wanted (height, width), got {shape}")
     if shape[0] * shape[1] != array.shape[1]:
         raise ValueError(f"images: {array.shape[1]} pixels a row do not make {shape[0]}×{shape[1]}; give shape=")
     return array.reshape(-1, *shape)
@@ -159,7 +163,9 @@ def predictions(
 
 
 def _columns(n: int, columns: int | None) -> int:
-    return columns or max(1, int(np.ceil(np.sqrt(n))))
+    if columns is None:
+        return max(1, int(np.ceil(np.sqrt(n))))
+    return max(1, min(integer("columns", columns, 1), n))  # an empty column would only make the pictures smaller
 
 
 def _grid_figure(n: int, columns: int | None) -> Figure:
@@ -180,7 +186,8 @@ def _draw_grid(
         raise ValueError("images: wanted at least one")
     across = _columns(len(pictures), columns)
     grid = figure.subplots(-(-len(pictures) // across), across, squeeze=False).ravel()
-    low, high = np.nanmin(pictures), np.nanmax(pictures)
+    finite = pictures[np.isfinite(pictures)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
     for i, axes in enumerate(grid):
         if i >= len(pictures):
             axes.set_axis_off()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._scalars import integer
 from fastnn.plot._figure import COLOURS, MARKERS, Path, finish, labelled_axes, new_figure
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def decision_boundary(
         raise ValueError(f"X: wanted shape (n, 2), got {points.shape}")
     if len(classes) != len(points):
         raise ValueError(f"y: wanted {len(points)} classes, got {len(classes)}")
+    resolution = integer("resolution", resolution, 2)
     figure = figure or new_figure(5.2, 4.4)
     axes = labelled_axes(figure, "first input", "second input", title)
     axes.grid(False)

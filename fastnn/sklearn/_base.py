@@ -17,14 +17,17 @@ from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
+from fastnn import _core
 from fastnn._arrays import Array
+from fastnn._scalars import integer
 from fastnn.config import threads
 from fastnn.sklearn._callbacks import CallbackSupport, FitTasks
 from fastnn.sklearn._compat import validate_X
 from fastnn.sklearn._convert import Convertible
-from fastnn.sklearn._net import HIDDEN, Net, hidden_activations, network_key
+from fastnn.sklearn._net import HIDDEN, Net, hidden_activations, hidden_drops, network_key
 from fastnn.sklearn._training import NOT_FINITE, STOCHASTIC, dense, fit_lbfgs, fit_stochastic
 
+_MOST_THREADS = 256  # of `fastnn.threads`
 _ROWS = 1024  # of a sparse X that are made dense at a time
 
 
@@ -63,11 +66,38 @@ class FastMLP(Convertible, CallbackSupport):  # type: ignore[misc]
         return self._fit(X, y, sample_weight=sample_weight, incremental=False)
 
     def _fit(self: Any, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Any:
+        hidden = self._checked_hidden()
+        tasks = FitTasks(self)
+        try:
+            self._train(X, y, sample_weight, incremental, hidden, tasks)
+        except BaseException:
+            if tasks.before is not None:
+                # Refused for what only the data tell: the estimator is as it was. What scikit-learn's callbacks keep
+                # stays, for they are taken down behind this.
+                kept = {name: value for name, value in vars(self).items() if "callback" in name}
+                vars(self).clear()
+                vars(self).update(tasks.before | kept)
+            raise
+        return self
+
+    def _checked_hidden(self: Any) -> list[int]:
+        """The hidden layers' sizes, once all parameters that scikit-learn's constraints do not cover are sound."""
         hidden = self.hidden_layer_sizes if hasattr(self.hidden_layer_sizes, "__iter__") else [self.hidden_layer_sizes]
         hidden = [int(size) for size in hidden]
         if any(size <= 0 for size in hidden):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         hidden_activations(self.activation, len(hidden))
+        hidden_drops(self.dropout, len(hidden))
+        for callback in self.callbacks or ():
+            if not callable(callback):
+                raise TypeError(f"callbacks: wanted callables, got {callback!r}")
+        self._n_threads()
+        self._check_class_weight()
+        return hidden
+
+    def _train(
+        self: Any, X: Any, y: Any, sample_weight: Any, incremental: bool, hidden: list[int], tasks: FitTasks
+    ) -> None:
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         given = X, y, sample_weight
         X, y = self._validate_input(X, y, incremental, reset=first)
@@ -89,7 +119,7 @@ class FastMLP(Convertible, CallbackSupport):  # type: ignore[misc]
             if self.solver == "lbfgs"
             else ("epoch", 1 if incremental else self.max_iter)
         )
-        tasks = FitTasks(self, *given, *step)
+        tasks.open(*given, *step)
         with self._threads():
             if self.solver == "lbfgs":
                 fit_lbfgs(self, net, X, target, weight, tasks)
@@ -98,7 +128,6 @@ class FastMLP(Convertible, CallbackSupport):  # type: ignore[misc]
         if not np.isfinite(net.engine.parameters).all():
             raise ValueError(NOT_FINITE)
         tasks.close()
-        return self
 
     def _begin(self: Any, sizes: list[int], dtype: np.dtype[Any]) -> None:
         """All fitted attributes, and initial weights from scikit-learn's draws."""
@@ -140,9 +169,17 @@ class FastMLP(Convertible, CallbackSupport):  # type: ignore[misc]
         if self.n_jobs is None:
             yield
             return
-        count = int(self.n_jobs)
-        with threads(count if count > 0 else max(1, (os.cpu_count() or 1) + 1 + count)):
+        with threads(self._n_threads()):
             yield
+
+    def _n_threads(self: Any) -> int:
+        if self.n_jobs is None:
+            return _core.num_threads()
+        count = integer("n_jobs", self.n_jobs, high=_MOST_THREADS)
+        return count if count > 0 else min(max(1, (os.cpu_count() or 1) + 1 + count), _MOST_THREADS)
+
+    def _check_class_weight(self) -> None:
+        """Nothing to check where there is no such parameter."""
 
     def _check_solver(self: Any) -> bool:
         if self.solver not in STOCHASTIC:
@@ -156,7 +193,7 @@ class FastMLP(Convertible, CallbackSupport):  # type: ignore[misc]
     def _engine(self: Any) -> Any:
         """The engine that holds `coefs_` and `intercepts_` as they are now, whoever wrote them."""
         net = self.__dict__.get("_net")
-        if net is not None and net.activation is self.activation and net.holds(self.coefs_, self.intercepts_):
+        if net is not None and net.activation == self.activation and net.holds(self.coefs_, self.intercepts_):
             return net.engine
         # Arrays of somebody else, which may change behind our back: copied at every call, into memory of their own.
         key = network_key(self, self.coefs_, training=False)
@@ -173,7 +210,7 @@ class FastMLP(Convertible, CallbackSupport):  # type: ignore[misc]
             try:
                 net = self._net
                 coefs, intercepts = self.coefs_, self.intercepts_
-                if net.activation is self.activation and net.holds(coefs, intercepts):
+                if net.activation == self.activation and net.holds(coefs, intercepts):
                     return net.engine.predict(X)
             except (AttributeError, TypeError, ValueError):
                 pass  # not fitted, or X of another dtype or layout
@@ -233,6 +270,8 @@ class FastMLP(Convertible, CallbackSupport):  # type: ignore[misc]
         """
         check_is_fitted(self)
         engine = self._engine()
+        if output is not None:
+            output = integer("output", output, 0, self.n_outputs_ - 1)
         x = dense(self._checked(X, engine.parameters.dtype), engine.parameters.dtype)
         choice = engine.predict(x).argmax(axis=1) if output is None else output
         dy = np.zeros((len(x), self.n_outputs_), x.dtype)

@@ -23,18 +23,32 @@ class FitTasks:
     Parameters
     ----------
     estimator : MLPClassifier or MLPRegressor
-    X, y, weight : array-like
-        As they were given to ``fit``: a frame's names stay with it.
-    name : str
-        Of a step: "epoch" or "iteration".
-    n_steps : int
-        At most.
+
+    Attributes
+    ----------
+    before : dict or None
+        The estimator's attributes as they were; None once training has begun, which may need their memory.
     """
 
-    def __init__(self, estimator: Any, X: Any, y: Any, weight: Any, name: str, n_steps: int) -> None:
-        self.estimator, self.name = estimator, name
+    def __init__(self, estimator: Any) -> None:
+        self.estimator = estimator
+        self.before: dict[str, Any] | None = dict(vars(estimator))
         self.fit: Any = None
         self.step: Any = None
+
+    def open(self, X: Any, y: Any, weight: Any, name: str, n_steps: int) -> None:
+        """The fit is about to begin.
+
+        Parameters
+        ----------
+        X, y, weight : array-like
+            As they were given to ``fit``: a frame's names stay with it.
+        name : str
+            Of a step: "epoch" or "iteration".
+        n_steps : int
+            At most.
+        """
+        estimator, self.name = self.estimator, name
         if getattr(estimator, "_skl_callbacks", None):
             metadata = None if weight is None else {"sample_weight": weight}
             self.given = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
@@ -43,6 +57,7 @@ class FitTasks:
 
     def begin(self, parameters: Array) -> None:
         """A step begins, from these parameters."""
+        self.before = None
         if self.fit is not None:
             self.step = self.fit.subcontext(task_name=self.name)
             self.step.call_on_fit_task_begin(**self.given, reconstruction_attributes=lambda: self._fitted(parameters))

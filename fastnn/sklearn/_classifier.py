@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
 from fastnn._arrays import Array
+from fastnn._scalars import number
 from fastnn.sklearn._base import FastMLP
 
 
@@ -232,8 +234,20 @@ n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_, class
                 "such as sklearn.utils.class_weight.compute_class_weight makes"
             )
         labels = self._label_binarizer.inverse_transform(y.astype(int))
-        found = compute_sample_weight(self.class_weight, labels)
+        try:
+            found = compute_sample_weight(self.class_weight, labels)
+        except ValueError as error:
+            raise ValueError(f"class_weight: wanted a weight for each class of y, got {self.class_weight!r}") from error
         return found if weight is None else found * weight
+
+    def _check_class_weight(self) -> None:
+        weight = self.class_weight
+        if isinstance(weight, str) and weight != "balanced":
+            raise ValueError(f"class_weight: wanted 'balanced' or a dict of weights, got {weight!r}")
+        if isinstance(weight, dict):
+            for value in weight.values():
+                if not math.isfinite(number("class_weight", value)):
+                    raise ValueError(f"class_weight: wanted finite numbers, got {value!r}")
 
     def _labels(self, out: Array) -> Array:
         """What `LabelBinarizer.inverse_transform` makes of the outputs, without its checks."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from operator import is_
 from typing import Any
@@ -9,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from fastnn._arrays import Array
+from fastnn._scalars import number
 from fastnn.engine import Engine
 from fastnn.sklearn._losses import RULES, LossEngine
-from fastnn.spec import NetworkSpec, _activation
+from fastnn.spec import NetworkSpec, _activation, _check_activation
 
 # scikit-learn's names that differ, and the losses that contain the output's activation.
 _NAMES = {"logistic": "sigmoid"}
@@ -30,20 +32,51 @@ def hidden_activations(activation: Any, n_hidden: int) -> tuple[tuple[str, float
 
     Raises
     ------
+    TypeError
+        Neither a name nor a pair.
     ValueError
-        An unknown name, or another number of them than there are hidden layers.
+        An unknown name, an alpha that it does not take, or another number of them than there are hidden layers.
     """
     values = [activation] * n_hidden if isinstance(activation, str) else list(activation)
     if len(values) != n_hidden:
         raise ValueError(f"activation: wanted one name or {n_hidden}, one per hidden layer, got {activation!r}")
     found = []
     for value in values:
-        name = value if isinstance(value, str) else value[0]
+        name = value[0] if isinstance(value, (list, tuple)) and len(value) == 2 else value
+        if not isinstance(name, str):
+            raise TypeError(f"activation: wanted a name or a pair (name, alpha), got {value!r}")
         if name not in HIDDEN:
             raise ValueError(f"activation: wanted one of {', '.join(HIDDEN)}, got {name!r}")
         name = _NAMES.get(name, name)
         found.append(_activation(name if isinstance(value, str) else (name, value[1])))
+        _check_activation(*found[-1])
     return tuple(found)
+
+
+def hidden_drops(dropout: Any, n_hidden: int) -> tuple[float, ...]:
+    """The probability to drop an output of each hidden layer.
+
+    Parameters
+    ----------
+    dropout : float or sequence of float
+        The estimator's parameter.
+    n_hidden : int
+
+    Raises
+    ------
+    TypeError
+        One is no number.
+    ValueError
+        One is not in [0, 1), or there is another number of them than there are hidden layers.
+    """
+    values = list(dropout) if hasattr(dropout, "__iter__") else [dropout] * n_hidden
+    if len(values) != n_hidden:
+        raise ValueError(f"dropout: wanted one number or {n_hidden}, one per hidden layer, got {dropout!r}")
+    drops = tuple(number("dropout", value) for value in values)
+    for drop in drops:
+        if not 0.0 <= drop < 1.0:
+            raise ValueError(f"dropout: wanted probabilities in [0, 1), got {drop}")
+    return drops
 
 
 class Net:
@@ -62,7 +95,8 @@ class Net:
 
     def __init__(self, key: tuple[Any, ...], activation: Any) -> None:
         spec, loss, parameter = key
-        self.key, self.activation = key, activation
+        # A copy: the estimator's own may be a list that is written to.
+        self.key, self.activation = key, copy.deepcopy(activation)
         engine: Any = LossEngine(spec, loss, parameter) if loss in RULES else Engine(spec)
         self.engine: Any = engine
         # scikit-learn reports squared errors as a mean over the outputs, but descends along the gradient of their sum.
@@ -96,12 +130,12 @@ def network_key(estimator: Any, coefs: Sequence[Any], *, training: bool) -> tupl
     dtype = np.result_type(*coefs)
     out, loss = estimator.out_activation_, estimator.loss
     output = "identity" if loss in RULES else _NAMES.get(out, out)
-    drops = estimator.dropout if hasattr(estimator.dropout, "__iter__") else [estimator.dropout] * (len(sizes) - 2)
+    drops = hidden_drops(estimator.dropout, len(sizes) - 2) if training else (0.0,) * (len(sizes) - 2)
     spec = NetworkSpec(
         sizes=sizes,
         activations=(*hidden_activations(estimator.activation, len(sizes) - 2), (output, 0.0)),
         loss=_LOSSES.get(out, "squared_error"),
-        keep=tuple(1.0 - float(drop) for drop in drops) if training else (1.0,) * (len(sizes) - 2),
+        keep=tuple(1.0 - drop for drop in drops),
         l2=float(estimator.alpha) if training else 0.0,
         dtype="float32" if dtype == np.float32 else "float64",
         seed=getattr(estimator, "_dropout_seed", 0),
