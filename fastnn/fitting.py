@@ -103,7 +103,8 @@ def run_fit(
             raise ValueError(f"early_stopping: monitor {callback.monitor!r} wants validation_data, got none")
     optimizer.learning_rates(optimizer.state(net).t, 1)  # refuses a schedule that is wrong from the start
 
-    history = History()
+    history, state = History(), optimizer.state(net)
+    t, epoch = state.t, state.epoch
     fit = Fit(net, optimizer, history, epochs=epochs, n_batches=-(-n_rows // size), n_rows=n_rows)
     net.history = history
     start = time.perf_counter()
@@ -117,9 +118,21 @@ def run_fit(
         fit.failed = False
     finally:
         history.seconds = time.perf_counter() - start
+        if fit.failed:
+            _settle(history, validation is not None)
+            # From the counter: an exception may have come between the engine's steps and their record.
+            history.n_steps = max(state.t - t, 0)
+            state.epoch = epoch + history.n_steps // fit.n_batches
         for callback in begun:
             callback.on_fit_end(fit)
     return history
+
+
+def _settle(history: History, validated: bool) -> None:
+    """Only epochs that are in every list: an exception at any place may have left one of them ahead."""
+    lengths = [len(history.loss), len(history.lr)] + [len(history.val_loss)] * validated
+    for values in (history.loss, history.lr, history.val_loss, history.val_accuracy):
+        del values[min(lengths) :]
 
 
 class _Loop:
@@ -182,10 +195,10 @@ class _Loop:
                 losses,
                 True,
             )
+            self.seconds_per_step = (time.perf_counter() - start) / count
         except BaseException:
-            self._record(losses[np.cumsum(np.isnan(losses)) == 0], rates)
+            self._record(losses[np.cumsum(~np.isfinite(losses)) == 0], rates)
             raise
-        self.seconds_per_step = (time.perf_counter() - start) / count
         self._record(losses[:done], rates)
         if done < count:
             state.restore(self.net.parameters)
@@ -229,10 +242,11 @@ class _Loop:
 
     def _validate(self, X: Array, target: Array, weight: Array | None) -> None:
         engine, spec, history = self.net._engine, self.net.spec, self.fit.history
-        history.val_loss.append(float(engine.loss(X, target, weight, None)))
+        loss = float(engine.loss(X, target, weight, None))
         share = accuracy(engine.predict(X), target, spec.loss, spec.activations[-1][0], weight)
         if share is not None:
             history.val_accuracy.append(share)
+        history.val_loss.append(loss)  # last, so that an epoch of it has its accuracy: see _settle
 
 
 def _without_zero_weights(X: Array, target: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:
