@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from fastnn import io
 from fastnn._arrays import Array, numbers, real_array, require_finite, rows
+from fastnn._claim import Claim
 from fastnn.engine import Engine
 from fastnn.history import History
 from fastnn.losses import prepare_target, prepare_weight
@@ -60,6 +61,7 @@ class Network:
         if deterministic:
             self._engine.deterministic = True
         self._dtype = np.dtype(spec.dtype)
+        self._fitting = Claim()
         # The optimiser of the newest train_step and its state, to spare the next call the look-up.
         self._optimizer: Optimizer | None = None
         self._state: OptimizerState | None = None

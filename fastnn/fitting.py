@@ -103,10 +103,18 @@ def run_fit(
             raise ValueError(f"early_stopping: monitor {callback.monitor!r} wants validation_data, got none")
     optimizer.learning_rates(optimizer.state(net).t, 1)  # refuses a schedule that is wrong from the start
 
-    history, state = History(), optimizer.state(net)
-    t, epoch = state.t, state.epoch
-    fit = Fit(net, optimizer, history, epochs=epochs, n_batches=-(-n_rows // size), n_rows=n_rows)
+    fit = Fit(net, optimizer, History(), epochs=epochs, n_batches=-(-n_rows // size), n_rows=n_rows)
+    with net._fitting:  # refuses a fit beside another thread's, also between the calls of the engine
+        _run(fit, job, active)
+    return fit.history
+
+
+def _run(fit: Fit, job: _Job, active: list[Callback]) -> None:
+    """The fit, once nothing but training is left to fail."""
+    net, history, state = fit.net, fit.history, fit.optimizer.state(fit.net)
+    t, epoch, earlier = state.t, state.epoch, net.history
     net.history = history
+    loop = _Loop(fit, job, active)
     start = time.perf_counter()
     fit.failed = True
     begun: list[Callback] = []
@@ -114,18 +122,19 @@ def run_fit(
         for callback in active:
             begun.append(callback)
             callback.on_fit_begin(fit)
-        _Loop(fit, job, active).run()
+        loop.run()
         fit.failed = False
     finally:
         history.seconds = time.perf_counter() - start
         if fit.failed:
-            _settle(history, validation is not None)
+            _settle(history, job.validation is not None)
             # From the counter: an exception may have come between the engine's steps and their record.
             history.n_steps = max(state.t - t, 0)
             state.epoch = epoch + history.n_steps // fit.n_batches
         for callback in begun:
             callback.on_fit_end(fit)
-    return history
+        # Again, since a callback may have fitted the network, too.
+        net.history = earlier if loop.refused else history
 
 
 def _settle(history: History, validated: bool) -> None:
@@ -145,6 +154,7 @@ class _Loop:
         self.per_batch = _overriding(callbacks, "on_batch_end")
         self.per_segment = _overriding(callbacks, "on_segment_end")
         self.per_epoch = bool(_overriding(callbacks, "on_epoch_end")) or job.validation is not None
+        self.refused = False  # by the engine, before the first step: another thread uses the network
         self.seconds_per_step = 0.0
         self.steps = 1
         # Rows of each batch of an epoch: the weights of its mean loss.
@@ -196,7 +206,8 @@ class _Loop:
                 True,
             )
             self.seconds_per_step = (time.perf_counter() - start) / count
-        except BaseException:
+        except BaseException as error:
+            self.refused = isinstance(error, RuntimeError) and fit.history.n_steps == 0 and bool(np.isnan(losses[0]))
             self._record(losses[np.cumsum(~np.isfinite(losses)) == 0], rates)
             raise
         self._record(losses[:done], rates)

@@ -1,6 +1,9 @@
 """How a fit ends that is interrupted at any place, refused, or ended by several errors; and fits beside each other."""
 
+import os
 import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from types import FrameType
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 from backends import on_both
 
 from fastnn import MLP, Adam, Callback, fitting
+from fastnn._claim import Claim
 
 
 def _data(m: int = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -72,3 +76,106 @@ def test_ctrl_c_anywhere_leaves_a_history_that_fits_together(backend: str, valid
         assert state.epoch == 1 + history.n_steps // 2
         assert len(history.loss) <= history.n_steps // 2
     assert number > 500
+
+
+# --- Two fits at a time -----------------------------------------------------------------------------------------------
+
+
+def _in_a_thread(function: Callable[[], object]) -> BaseException | None:
+    """The error that it ends with there."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(function).exception(60)
+
+
+class Once(Callback):
+    """Calls a function after the first epoch."""
+
+    def __init__(self, function: Callable[[], object]) -> None:
+        self.function = function
+
+    def on_epoch_end(self, fit: Any) -> None:
+        if fit.epoch == 1:
+            self.function()
+
+
+@on_both
+def test_a_fit_beside_another_is_refused_and_changes_nothing(backend: str) -> None:
+    def second() -> None:
+        state = adam.state(net)
+        before = net.history, net.parameters.copy(), state.snapshot.copy(), state.t
+        refusals.append(_in_a_thread(lambda: net.fit(X, y, optimizer=adam)))
+        assert net.history is before[0]
+        np.testing.assert_array_equal(net.parameters, before[1])
+        np.testing.assert_array_equal(state.snapshot, before[2])
+        assert state.t == before[3]
+
+    X, y = _data()
+    net, adam, refusals = _net(backend), Adam(0.01), []
+    history = net.fit(X, y, optimizer=adam, epochs=3, callbacks=[Once(second)])
+    assert isinstance(refusals[0], RuntimeError)
+    assert "another thread" in str(refusals[0])
+    assert net.history is history
+    assert _in_a_thread(lambda: net.fit(X, y, epochs=1)) is None  # the network is free again
+
+
+@on_both
+def test_a_fit_that_the_engine_refuses_leaves_the_history(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Busy:
+        def __init__(self, engine: Any) -> None:
+            self.parameters, self.gradients = engine.parameters, engine.gradients
+
+        def run(self, *_: object) -> int:
+            raise RuntimeError("this network is being trained or evaluated by another thread")
+
+    X, y = _data()
+    net = _net(backend)
+    history = net.fit(X, y, epochs=1)
+    monkeypatch.setattr(net, "_engine", Busy(net._engine))
+    with pytest.raises(RuntimeError, match="another thread"):
+        net.fit(X, y, epochs=1)
+    assert net.history is history
+
+
+@on_both
+def test_a_fit_in_a_callback_leaves_the_history_of_the_outer_one(backend: str) -> None:
+    X, y = _data()
+    net = _net(backend)
+    history = net.fit(X, y, epochs=3, callbacks=[Once(lambda: net.fit(X, y, epochs=1))])
+    assert net.history is history
+    assert len(history.loss) == 3
+
+
+def test_the_reference_engine_refuses_a_second_thread() -> None:
+    X, y = _data()
+    net = _net("reference")
+    with net._engine._claim:
+        calls = [
+            lambda: net.loss(X, y),
+            lambda: net.loss_and_gradients(X, y),
+            lambda: net.train_step(X, y, Adam()),
+            lambda: net.fit(X, y),
+            lambda: net.input_gradient(X, X[:, :3]),
+        ]
+        assert all("another thread" in str(_in_a_thread(call)) for call in calls)
+        assert _in_a_thread(lambda: net.predict(X)) is None
+    assert [_in_a_thread(call) for call in calls] == [None] * 5
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this platform")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork.*:DeprecationWarning")
+def test_a_claim_does_not_outlive_its_thread_in_a_fork() -> None:
+    claim = Claim()
+    with claim:
+
+        def fork() -> int:
+            child = os.fork()
+            if not child:
+                try:
+                    with claim:
+                        os._exit(0)
+                finally:
+                    os._exit(1)
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+        with ThreadPoolExecutor(1) as pool:
+            assert pool.submit(fork).result(60) == 0
