@@ -131,10 +131,24 @@ def _run(fit: Fit, job: _Job, active: list[Callback]) -> None:
             # From the counter: an exception may have come between the engine's steps and their record.
             history.n_steps = max(state.t - t, 0)
             state.epoch = epoch + history.n_steps // fit.n_batches
-        for callback in begun:
-            callback.on_fit_end(fit)
+        error = _end(fit, begun)
         # Again, since a callback may have fitted the network, too.
         net.history = earlier if loop.refused else history
+        if error is not None:
+            raise error
+
+
+def _end(fit: Fit, begun: list[Callback]) -> BaseException | None:
+    """Every ``on_fit_end``, also behind one that fails; returns the first error, but a Ctrl-C before any other."""
+    first: BaseException | None = None
+    for callback in begun:
+        try:
+            callback.on_fit_end(fit)
+        except BaseException as error:
+            fit.failed = True
+            if first is None or (isinstance(first, Exception) and not isinstance(error, Exception)):
+                first = error
+    return first
 
 
 def _settle(history: History, validated: bool) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from backends import on_both
 
-from fastnn import MLP, Adam, Callback, fitting
+from fastnn import MLP, SGD, Adam, Callback, EarlyStopping, History, fitting
 from fastnn._claim import Claim
 
 
@@ -179,3 +179,53 @@ def test_a_claim_does_not_outlive_its_thread_in_a_fork() -> None:
 
         with ThreadPoolExecutor(1) as pool:
             assert pool.submit(fork).result(60) == 0
+
+
+@on_both
+def test_one_early_stopping_for_fits_beside_each_other(backend: str) -> None:
+    """Each goes back to its own best parameters, though the other fit begins, trains and ends between its epochs."""
+    X, y = _data()
+    stopping, alone = EarlyStopping("loss", patience=1), EarlyStopping("loss", patience=1)
+    options: dict[str, Any] = {"epochs": 4, "batch_size": 4}
+    expected = [_net(backend), _net(backend, dropout=0.5)]
+    histories = [net.fit(X, y, callbacks=[alone], optimizer=SGD(5.0), **options) for net in expected]
+    one, other = _net(backend), _net(backend, dropout=0.5)
+    inner: list[History] = []
+    between = Once(lambda: inner.append(other.fit(X, y, optimizer=SGD(5.0), early_stopping=stopping, **options)))
+    outer = one.fit(X, y, optimizer=SGD(5.0), callbacks=[stopping, between], **options)
+    for history, found, net, wanted in zip(histories, (outer, inner[0]), (one, other), expected, strict=True):
+        assert (found.loss, found.best_epoch) == (history.loss, history.best_epoch)
+        np.testing.assert_array_equal(net.parameters, wanted.parameters)
+
+
+# --- Several errors ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("errors", "wanted"),
+    [
+        ([ValueError("first"), ValueError("second")], "first"),
+        ([ValueError("first"), KeyboardInterrupt("second")], "second"),
+        ([KeyboardInterrupt("first"), SystemExit("second")], "first"),
+    ],
+)
+def test_every_callback_hears_of_the_end(errors: list[BaseException], wanted: str) -> None:
+    class Fail(Callback):
+        def __init__(self, error: BaseException) -> None:
+            self.error = error
+
+        def on_fit_end(self, fit: Any) -> None:
+            ends.append(fit.failed)
+            raise self.error
+
+    class End(Callback):
+        def on_fit_end(self, fit: Any) -> None:
+            ends.append(fit.failed)
+
+    ends: list[bool] = []
+    X, y = _data()
+    net = _net()
+    with pytest.raises(type(errors[0]) if wanted == "first" else type(errors[1]), match=wanted):
+        net.fit(X, y, epochs=2, callbacks=[Fail(errors[0]), Fail(errors[1]), End()])
+    assert ends == [False, True, True]
+    assert len(net.history.loss) == 2
