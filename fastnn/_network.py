@@ -214,6 +214,16 @@ class Network:
             raise ValueError(f"X: wanted shape (n, {self.spec.sizes[0]}) or ({self.spec.sizes[0]},), got {x.shape}")
         return real_array(x, self._dtype)
 
+    def _converted(self, X: npt.ArrayLike, out: Any) -> Array:
+        """`_inputs`, and a look at the caller's own memory, which the engine does not see once X is converted."""
+        try:
+            x = self._inputs(X)
+        except (TypeError, ValueError) as error:
+            raise error from None  # without the engine's complaint
+        if x is not X and isinstance(out, np.ndarray) and np.may_share_memory(np.asarray(X), out):
+            raise ValueError("out: wanted memory of its own, got an array that overlaps the inputs")
+        return x
+
     def _like_outputs(self, name: str, values: npt.ArrayLike, x: Array) -> Array:
         """The values as a real array of the shape that the outputs for x have."""
         array = numbers(name, values)
@@ -230,6 +240,10 @@ class Network:
         if len(x) == 0:
             raise ValueError(f"{where}X: wanted at least one row, got none")
         require_finite(f"{where}X", x)
+        labels = numbers(f"{where}y", y)
+        if labels.shape == (len(x),) and labels.dtype.kind in "iub":
+            # A copy, made before the check: the compiled engine takes them for indices, whatever another thread writes.
+            y = labels.copy()
         target = prepare_target(f"{where}y", y, self.spec.loss, len(x), self.spec.sizes[-1], self._dtype)
         weights = prepare_weight(f"{where}sample_weight", weight, len(x), self._dtype)
         return self._lasting(x), self._lasting(target), None if weights is None else self._lasting(weights)

@@ -184,7 +184,47 @@ def test_outputs_that_are_refused(backend: str) -> None:
         net.predict(X, X)
     with pytest.raises(ValueError, match="out: "):
         net.predict(X, np.empty((6, 6), "float32")[:, ::2])
+    # Inputs that have to be converted: from another layout, byte order or dtype, or of an object that shows its memory.
+    raw = np.zeros((6, 6), "float32")
+    for same in (X[:, ::-1], X[::-1], X.view(">f4"), X.view("int32"), memoryview(X[::-1])):
+        with pytest.raises(ValueError, match=r"out: wanted memory of its own, got .* overlaps"):
+            net.predict(same, X)
+    net.predict(raw[:, ::2], np.empty((6, 3), "float32"))
     np.testing.assert_array_equal(X, kept)
+
+
+@on_both
+def test_an_error_that_conversion_cannot_mend_is_passed_on(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Alarmed:
+        """An engine in whose first call a signal handler raises."""
+
+        def predict(self, X: object, out: object) -> None:
+            calls.append(X)
+            if len(calls) == 1:
+                raise ValueError("time is up")
+
+    calls: list[object] = []
+    net = _net(backend)
+    X = np.zeros((5, 3), net.dtype)
+    monkeypatch.setattr(net, "_engine", Alarmed())
+    with pytest.raises(ValueError, match="time is up"):
+        net.predict(X)
+    assert len(calls) == 1
+
+
+@on_both
+def test_labels_that_another_thread_changes_are_not_used(backend: str) -> None:
+    class Change(fastnn.Callback):
+        def on_epoch_end(self, fit: object) -> None:
+            y[:] = 1_000_000
+
+    X, y = np.zeros((4, 3), "float32"), np.array([0, 1, 1, 0], np.intp)
+    net, other = (_net(backend, output="softmax") for _ in range(2))
+    expected = other.fit(X, y.copy(), epochs=3, validation_data=(X, y.copy()))
+    history = net.fit(X, y, epochs=3, validation_data=(X, y), callbacks=[Change()])
+    assert (history.loss, history.val_loss) == (expected.loss, expected.val_loss)
+    y[:] = 1
+    assert not np.may_share_memory(net._batch(X, y, None)[1], y)
 
 
 @on_both
