@@ -103,7 +103,7 @@ def test_weights_and_biases_are_views(backend: str) -> None:
     assert net.parameters is vector or np.shares_memory(net.parameters, vector)
     expected = np.tanh(np.ones(3) @ np.ones((3, 4)) + 2) @ np.full((4, 2), 3.0) + [4, 5]
     np.testing.assert_allclose(net.predict([1.0, 1.0, 1.0]), expected, rtol=1e-12)
-    with pytest.raises(ValueError, match="could not broadcast"):
+    with pytest.raises(ValueError, match=r"weights\[0\]: wanted shape \(3, 4\), got \(4, 3\)"):
         net.weights[0] = np.ones((4, 3))
 
 
@@ -484,6 +484,72 @@ def test_copies_are_equal_and_independent(backend: str, again: object) -> None:
     np.testing.assert_array_equal(other.parameters, net.parameters)
     other.parameters[...] = 0.0
     assert net.parameters.any()
+
+
+class Tagged(MLP):
+    def __init__(self, tag: object) -> None:
+        super().__init__([3, 2], seed=0)
+        self.tag = tag
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_copies_keep_attributes_of_the_users(again: object) -> None:
+    net, adam = Tagged(["a"]), Adam()
+    net.self, net.note = net, 1
+    net.train_step(np.ones((4, 3)), np.ones((4, 2)), adam)
+    other = again(net)
+    assert (type(other), other.tag, other.note) == (Tagged, ["a"], 1)
+    assert other.self is (net if again is copy.copy else other)
+    assert (other.tag is net.tag) == (again is copy.copy)
+    before = net.parameters.copy()
+    other.train_step(np.ones((4, 3)), np.ones((4, 2)), adam)
+    assert (adam.state(net).t, adam.state(other).t) == (1, 1)
+    np.testing.assert_array_equal(net.parameters, before)
+
+
+@on_both
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"parameters": np.ones(5)}, ValueError, r"parameters: wanted shape \(26,\), got \(5,\)"),
+        ({"parameters": np.full(26, "a")}, TypeError, "parameters: wanted an array of real numbers"),
+        ({"backend": "gpu"}, ValueError, "backend: wanted"),
+    ],
+)
+def test_a_state_that_is_refused_changes_nothing(
+    backend: str, change: dict, error: type[Exception], message: str
+) -> None:
+    net = _net(backend)
+    engine, before = net._engine, net.parameters.copy()
+    with pytest.raises(error, match=message):
+        net.__setstate__({**net.__getstate__(), **change})
+    assert net._engine is engine
+    np.testing.assert_array_equal(net.parameters, before)
+
+
+@on_both
+@pytest.mark.parametrize(
+    ("index", "value", "error", "message"),
+    [
+        (0, None, TypeError, r"weights\[0\]: wanted an array of real numbers, got NoneType"),
+        (0, 1j, TypeError, r"weights\[0\]: wanted an array of real numbers"),
+        (-1, np.ones(4), ValueError, r"weights\[-1\]: wanted shape \(4, 2\), got \(4,\)"),
+        (slice(0, 1), [np.ones((3, 4))], TypeError, "weights: number of a layer: wanted an integer, got slice"),
+        (2, 0.0, IndexError, "out of range"),
+    ],
+)
+def test_weights_say_what_they_take(
+    backend: str, index: object, value: object, error: type[Exception], message: str
+) -> None:
+    net = _net(backend)
+    before = net.parameters.copy()
+    with pytest.raises(error, match=message):
+        net.weights[index] = value
+    np.testing.assert_array_equal(net.parameters, before)
+    net.weights[0], net.weights[-1], net.biases[1] = np.ones((3, 4)), 2, [3, 4]
+    assert (net.weights[0] == 1).all()
+    assert (net.weights[1] == 2).all()
+    assert net.biases[1].tolist() == [3, 4]
 
 
 def test_repr_says_what_it_is() -> None:
