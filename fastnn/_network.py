@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Self
 
 import numpy as np
@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from fastnn import io
 from fastnn._arrays import Array, numbers, real_array, require_finite, rows
+from fastnn._claim import Claim
+from fastnn._scalars import integer
 from fastnn.engine import Engine
 from fastnn.history import History
 from fastnn.losses import prepare_target, prepare_weight
@@ -29,11 +31,24 @@ def _reference_engine(spec: NetworkSpec) -> Any:
 ENGINES: dict[str, Callable[[NetworkSpec], Any]] = {"compiled": Engine, "reference": _reference_engine}
 
 
+# What `Network._start` makes anew for a copy.
+_MACHINERY = frozenset({"_engine", "_dtype", "_fitting", "_optimizer", "_state"})
+
+
 class _Views(list[Array]):
     """Views of one parameter vector; assigning to an item writes into the view, so that the network changes."""
 
+    def __init__(self, name: str, views: Iterable[Array]) -> None:
+        super().__init__(views)
+        self._name = name
+
     def __setitem__(self, index: Any, value: Any) -> None:
-        self[index][...] = value
+        layer = integer(f"{self._name}: number of a layer", index)
+        view, array = self[layer], numbers(f"{self._name}[{layer}]", value)
+        try:
+            view[...] = array
+        except ValueError:
+            raise ValueError(f"{self._name}[{layer}]: wanted shape {view.shape}, got {array.shape}") from None
 
 
 class Network:
@@ -46,20 +61,22 @@ class Network:
 
     def _start(self, spec: NetworkSpec, backend: str, deterministic: bool = False) -> None:
         """Everything but the values of the parameters."""
-        if backend not in ENGINES:
+        if not isinstance(backend, str) or backend not in ENGINES:
             raise ValueError(f"backend: wanted one of {', '.join(ENGINES)}, got {backend!r}")
         if deterministic and backend != "compiled":
             raise ValueError(
                 f"deterministic: wanted backend 'compiled', whose own kernels keep the promise, got {backend!r}"
             )
+        engine = ENGINES[backend](spec)  # may be refused: nothing is set before
         self.spec = spec
         self.backend = backend
         self.deterministic = bool(deterministic)
         self.history = None
-        self._engine = ENGINES[backend](spec)
+        self._engine = engine
         if deterministic:
             self._engine.deterministic = True
         self._dtype = np.dtype(spec.dtype)
+        self._fitting = Claim()
         # The optimiser of the newest train_step and its state, to spare the next call the look-up.
         self._optimizer: Optimizer | None = None
         self._state: OptimizerState | None = None
@@ -84,12 +101,12 @@ class Network:
     @property
     def weights(self) -> list[Array]:
         """Each layer's W (n_in, n_out) as a view: writing to it changes the network, as does ``net.weights[0] = W``."""
-        return _Views(W for W, _ in self.spec.layer_views(self.parameters))
+        return _Views("weights", (W for W, _ in self.spec.layer_views(self.parameters)))
 
     @property
     def biases(self) -> list[Array]:
         """Each layer's b (n_out,) as a view."""
-        return _Views(b for _, b in self.spec.layer_views(self.parameters))
+        return _Views("biases", (b for _, b in self.spec.layer_views(self.parameters)))
 
     @property
     def sizes(self) -> tuple[int, ...]:
@@ -179,13 +196,18 @@ class Network:
         return net
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = ("spec", "backend", "deterministic", "history")
-        return {"parameters": self.parameters.copy(), **{name: getattr(self, name) for name in kept}}
+        """The parameters, and every attribute, those that a user or a subclass set included, but for the machinery."""
+        kept = {name: value for name, value in self.__dict__.items() if name not in _MACHINERY}
+        return {**kept, "parameters": self.parameters.copy()}
 
     def __setstate__(self, values: dict[str, Any]) -> None:
-        self._start(values["spec"], values["backend"], values["deterministic"])
-        self.history = values["history"]
-        self.parameters[...] = values["parameters"]
+        """Undo `__getstate__`; a state that is refused changes nothing."""
+        spec, parameters = values["spec"], numbers("parameters", values["parameters"])
+        if parameters.shape != (spec.n_parameters,):
+            raise ValueError(f"parameters: wanted shape ({spec.n_parameters},), got {parameters.shape}")
+        self._start(spec, values["backend"], values["deterministic"])
+        self.__dict__.update((name, value) for name, value in values.items() if name != "parameters")
+        self.parameters[...] = parameters
 
     def __repr__(self) -> str:
         hidden, output = [name for name, _ in self.spec.activations[:-1]], self.spec.activations[-1][0]
@@ -212,6 +234,16 @@ class Network:
             raise ValueError(f"X: wanted shape (n, {self.spec.sizes[0]}) or ({self.spec.sizes[0]},), got {x.shape}")
         return real_array(x, self._dtype)
 
+    def _converted(self, X: npt.ArrayLike, out: Any) -> Array:
+        """`_inputs`, and a look at the caller's own memory, which the engine does not see once X is converted."""
+        try:
+            x = self._inputs(X)
+        except (TypeError, ValueError) as error:
+            raise error from None  # without the engine's complaint
+        if x is not X and isinstance(out, np.ndarray) and np.may_share_memory(np.asarray(X), out):
+            raise ValueError("out: wanted memory of its own, got an array that overlaps the inputs")
+        return x
+
     def _like_outputs(self, name: str, values: npt.ArrayLike, x: Array) -> Array:
         """The values as a real array of the shape that the outputs for x have."""
         array = numbers(name, values)
@@ -228,6 +260,10 @@ class Network:
         if len(x) == 0:
             raise ValueError(f"{where}X: wanted at least one row, got none")
         require_finite(f"{where}X", x)
+        labels = numbers(f"{where}y", y)
+        if labels.shape == (len(x),) and labels.dtype.kind in "iub":
+            # A copy, made before the check: the compiled engine takes them for indices, whatever another thread writes.
+            y = labels.copy()
         target = prepare_target(f"{where}y", y, self.spec.loss, len(x), self.spec.sizes[-1], self._dtype)
         weights = prepare_weight(f"{where}sample_weight", weight, len(x), self._dtype)
         return self._lasting(x), self._lasting(target), None if weights is None else self._lasting(weights)

@@ -4,7 +4,9 @@ Takes real arrays (`fastnn._arrays`) and checks them, as the compiled engine doe
 network is a composition of the ops of `fastnn.reference`; nothing here is tuned.
 """
 
+import functools
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import reference
+from fastnn._claim import Claim
 from fastnn.optim import HYPER, OptimizerState
 from fastnn.reference import ACTIVATIONS, LOSSES, UPDATES
 from fastnn.spec import NetworkSpec
@@ -20,6 +23,17 @@ Array = npt.NDArray[Any]
 
 # Like the compiled engine: what is not finite shows in the results, not as a warning.
 _quiet = np.errstate(all="ignore")
+
+
+def _alone(method: Callable[..., Any]) -> Callable[..., Any]:
+    """As the compiled engine, whose workspace has room for one: refuses a second thread that trains or evaluates."""
+
+    @functools.wraps(method)
+    def claiming(self: Any, *args: Any, **options: Any) -> Any:
+        with self._claim:
+            return method(self, *args, **options)
+
+    return claiming
 
 
 @dataclass
@@ -56,6 +70,7 @@ class ReferenceEngine:
         self.gradients = np.zeros(spec.n_parameters, self.dtype)
         # As of the compiled engine.
         self.loss_scale, self.l2_by_weight, self.bound = 1.0, False, 0.0
+        self._claim = Claim()
         self._layers = spec.layer_views(self.parameters)
         self._layer_gradients = spec.layer_views(self.gradients)
         self._newest_order: tuple[tuple[int, bool, int] | None, Array] = None, np.empty(0, np.intp)
@@ -87,16 +102,19 @@ class ReferenceEngine:
         """Every layer's output (B, n), without dropout."""
         return [layer.y for layer in self._forward(self._inputs(X))]
 
+    @_alone
     @_quiet
     def loss(self, X: Array, target: Array, weight: Array | None, step: int | None = None) -> float:
         """The cost; with the dropout masks of ``step`` where it is given."""
         return self._cost(self._batch(X, target, weight), target, weight, step, gradient=False)
 
+    @_alone
     @_quiet
     def loss_and_gradients(self, X: Array, target: Array, weight: Array | None, step: int | None = None) -> float:
         """The cost, and its gradient in ``gradients``."""
         return self._cost(self._batch(X, target, weight), target, weight, step, gradient=True)
 
+    @_alone
     @_quiet
     def input_gradient(self, X: Array, dY: Array, out: Array | None = None) -> Array:
         """dX (B, I), the vector–Jacobian product of the outputs with dY (B, O), without dropout."""
@@ -115,6 +133,7 @@ class ReferenceEngine:
 
     # --- Training -----------------------------------------------------------------------------------------------------
 
+    @_alone
     @_quiet
     def train_step(self, X: Array, target: Array, weight: Array | None, state: OptimizerState) -> float:
         """One update; returns the cost before it. Where that is not finite nothing is updated."""
@@ -123,6 +142,7 @@ class ReferenceEngine:
             self._update(state)
         return loss
 
+    @_alone
     def run(
         self,
         X: Array,

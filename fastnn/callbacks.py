@@ -65,6 +65,8 @@ class Fit:
     batch_loss: float = math.nan
     failed: bool = False
     stopped: bool = field(default=False, repr=False)
+    # What callbacks remember of this fit, by their id: one callback may take part in several fits at a time.
+    _memory: dict[int, Any] = field(default_factory=dict, repr=False)
 
     def stop(self) -> None:
         """End the fit in good order after the callbacks that are due now.
@@ -141,6 +143,15 @@ class Callback:
         """
 
 
+@dataclass
+class _Best:
+    """The best epoch of a fit so far."""
+
+    value: float = math.inf
+    epoch: int = -1
+    parameters: npt.NDArray[Any] | None = None
+
+
 class EarlyStopping(Callback):
     """Stop when a number of the history no longer gets better, and go back to the best parameters.
 
@@ -176,18 +187,16 @@ class EarlyStopping(Callback):
         if not 0.0 <= self.min_delta < math.inf:
             raise ValueError(f"min_delta: wanted a finite number >= 0, got {min_delta}")
         self.restore_best = bool(restore_best)
-        self._best, self._best_epoch = math.inf, -1
-        self._parameters: npt.NDArray[Any] | None = None
 
     def on_fit_begin(self, fit: Fit) -> None:
-        """Forget an earlier fit.
+        """Nothing is best yet.
 
         Parameters
         ----------
         fit : Fit
             The running fit.
         """
-        self._best, self._best_epoch, self._parameters = math.inf, -1, None
+        fit._memory[id(self)] = _Best()
 
     def on_epoch_end(self, fit: Fit) -> None:
         """Keep the parameters of a better epoch; stop after ``patience`` epochs without one.
@@ -201,11 +210,12 @@ class EarlyStopping(Callback):
         if newest is None:
             raise ValueError(f"EarlyStopping: the history has no {self.monitor} to monitor")
         value = -newest if self.monitor == "val_accuracy" else newest
-        if value < self._best - self.min_delta:
-            self._best, self._best_epoch = value, fit.epoch - 1
+        best = fit._memory.setdefault(id(self), _Best())
+        if value < best.value - self.min_delta:
+            best.value, best.epoch = value, fit.epoch - 1
             if self.restore_best:
-                self._parameters = fit.net.parameters.copy()
-        elif fit.epoch - 1 - self._best_epoch >= self.patience:
+                best.parameters = fit.net.parameters.copy()
+        elif fit.epoch - 1 - best.epoch >= self.patience:
             fit.stop()
 
     def on_fit_end(self, fit: Fit) -> None:
@@ -216,10 +226,10 @@ class EarlyStopping(Callback):
         fit : Fit
             The running fit.
         """
-        if self._parameters is not None and not fit.failed:
-            fit.net.parameters[...] = self._parameters
-            fit.history.best_epoch = self._best_epoch
-        self._parameters = None
+        best = fit._memory.pop(id(self), _Best())
+        if best.parameters is not None and not fit.failed:
+            fit.net.parameters[...] = best.parameters
+            fit.history.best_epoch = best.epoch
 
     def __repr__(self) -> str:
         shown = ("monitor", "patience", "min_delta", "restore_best")
@@ -247,7 +257,6 @@ class ProgressBar(Callback):
 
     def __init__(self, **options: Any) -> None:
         self._options = options
-        self._bar: Any = None
 
     def on_fit_begin(self, fit: Fit) -> None:
         """Open the bar.
@@ -269,7 +278,7 @@ class ProgressBar(Callback):
             "desc": "fit",
             **self._options,
         }
-        self._bar = tqdm(**options)
+        fit._memory[id(self)] = tqdm(**options)
 
     def on_segment_end(self, fit: Fit) -> None:
         """Move the bar.
@@ -280,13 +289,14 @@ class ProgressBar(Callback):
             The running fit.
         """
         rows = fit.epoch * fit.n_rows + fit.batch * fit.n_rows // fit.n_batches
-        self._bar.update(rows - self._bar.n)
+        bar = fit._memory[id(self)]
+        bar.update(rows - bar.n)
         shown = {"epoch": f"{min(fit.epoch + 1, fit.epochs)}/{fit.epochs}", "loss": f"{fit.loss:.4g}"}
         for name in ("val_loss", "val_accuracy"):
             value = fit.history.last(name)
             if value is not None:
                 shown[name] = f"{value:.4g}"
-        self._bar.set_postfix(shown, refresh=False)
+        bar.set_postfix(shown, refresh=False)
 
     def on_fit_end(self, fit: Fit) -> None:
         """Close the bar.
@@ -296,6 +306,6 @@ class ProgressBar(Callback):
         fit : Fit
             The running fit.
         """
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        bar = fit._memory.pop(id(self), None)
+        if bar is not None:
+            bar.close()

@@ -103,9 +103,18 @@ def run_fit(
             raise ValueError(f"early_stopping: monitor {callback.monitor!r} wants validation_data, got none")
     optimizer.learning_rates(optimizer.state(net).t, 1)  # refuses a schedule that is wrong from the start
 
-    history = History()
-    fit = Fit(net, optimizer, history, epochs=epochs, n_batches=-(-n_rows // size), n_rows=n_rows)
+    fit = Fit(net, optimizer, History(), epochs=epochs, n_batches=-(-n_rows // size), n_rows=n_rows)
+    with net._fitting:  # refuses a fit beside another thread's, also between the calls of the engine
+        _run(fit, job, active)
+    return fit.history
+
+
+def _run(fit: Fit, job: _Job, active: list[Callback]) -> None:
+    """The fit, once nothing but training is left to fail."""
+    net, history, state = fit.net, fit.history, fit.optimizer.state(fit.net)
+    t, epoch, earlier = state.t, state.epoch, net.history
     net.history = history
+    loop = _Loop(fit, job, active)
     start = time.perf_counter()
     fit.failed = True
     begun: list[Callback] = []
@@ -113,13 +122,40 @@ def run_fit(
         for callback in active:
             begun.append(callback)
             callback.on_fit_begin(fit)
-        _Loop(fit, job, active).run()
+        loop.run()
         fit.failed = False
     finally:
         history.seconds = time.perf_counter() - start
-        for callback in begun:
+        if fit.failed:
+            _settle(history, job.validation is not None)
+            # From the counter: an exception may have come between the engine's steps and their record.
+            history.n_steps = max(state.t - t, 0)
+            state.epoch = epoch + history.n_steps // fit.n_batches
+        error = _end(fit, begun)
+        # Again, since a callback may have fitted the network, too.
+        net.history = earlier if loop.refused else history
+        if error is not None:
+            raise error
+
+
+def _end(fit: Fit, begun: list[Callback]) -> BaseException | None:
+    """Every ``on_fit_end``, also behind one that fails; returns the first error, but a Ctrl-C before any other."""
+    first: BaseException | None = None
+    for callback in begun:
+        try:
             callback.on_fit_end(fit)
-    return history
+        except BaseException as error:
+            fit.failed = True
+            if first is None or (isinstance(first, Exception) and not isinstance(error, Exception)):
+                first = error
+    return first
+
+
+def _settle(history: History, validated: bool) -> None:
+    """Only epochs that are in every list: an exception at any place may have left one of them ahead."""
+    lengths = [len(history.loss), len(history.lr)] + [len(history.val_loss)] * validated
+    for values in (history.loss, history.lr, history.val_loss, history.val_accuracy):
+        del values[min(lengths) :]
 
 
 class _Loop:
@@ -132,6 +168,7 @@ class _Loop:
         self.per_batch = _overriding(callbacks, "on_batch_end")
         self.per_segment = _overriding(callbacks, "on_segment_end")
         self.per_epoch = bool(_overriding(callbacks, "on_epoch_end")) or job.validation is not None
+        self.refused = False  # by the engine, before the first step: another thread uses the network
         self.seconds_per_step = 0.0
         self.steps = 1
         # Rows of each batch of an epoch: the weights of its mean loss.
@@ -182,10 +219,11 @@ class _Loop:
                 losses,
                 True,
             )
-        except BaseException:
-            self._record(losses[np.cumsum(np.isnan(losses)) == 0], rates)
+            self.seconds_per_step = (time.perf_counter() - start) / count
+        except BaseException as error:
+            self.refused = isinstance(error, RuntimeError) and fit.history.n_steps == 0 and bool(np.isnan(losses[0]))
+            self._record(losses[np.cumsum(~np.isfinite(losses)) == 0], rates)
             raise
-        self.seconds_per_step = (time.perf_counter() - start) / count
         self._record(losses[:done], rates)
         if done < count:
             state.restore(self.net.parameters)
@@ -229,10 +267,11 @@ class _Loop:
 
     def _validate(self, X: Array, target: Array, weight: Array | None) -> None:
         engine, spec, history = self.net._engine, self.net.spec, self.fit.history
-        history.val_loss.append(float(engine.loss(X, target, weight, None)))
+        loss = float(engine.loss(X, target, weight, None))
         share = accuracy(engine.predict(X), target, spec.loss, spec.activations[-1][0], weight)
         if share is not None:
             history.val_accuracy.append(share)
+        history.val_loss.append(loss)  # last, so that an epoch of it has its accuracy: see _settle
 
 
 def _without_zero_weights(X: Array, target: Array, weight: Array | None) -> tuple[Array, Array, Array | None]:

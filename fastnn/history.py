@@ -28,7 +28,7 @@ class History:
     lr : list of float
         The learning rate of the epoch's last step.
     n_steps : int
-        Updates made, those of an unfinished epoch included.
+        Updates made, those of an unfinished epoch included; where the fit failed, what its optimiser counted.
     seconds : float
         Wall time of the fit, validation and callbacks included.
     best_epoch : int or None

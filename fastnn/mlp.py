@@ -147,8 +147,9 @@ class MLP(Network):
         try:
             return self._engine.predict(X, out)
         except (TypeError, ValueError):
-            pass
-        return self._engine.predict(self._inputs(X), out)
+            if (x := self._converted(X, out)) is X:
+                raise
+        return self._engine.predict(x, out)
 
     __call__ = predict
 
@@ -269,8 +270,7 @@ class MLP(Network):
                [2., 2.]])
         """
         x = self._inputs(X)
-        batch = np.atleast_2d(x)
-        n_out = self.spec.sizes[-1]
+        batch, n_out = np.atleast_2d(x), self.spec.sizes[-1]
         jacobian = np.empty((len(batch), n_out, self.spec.sizes[0]), self._dtype)
         for j in range(n_out):
             unit = np.zeros((len(batch), n_out), self._dtype)

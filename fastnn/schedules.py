@@ -288,7 +288,7 @@ def learning_rates(schedule: float | Schedule, first: int, count: int) -> Rates:
     Parameters
     ----------
     schedule : float or schedule
-        A schedule need not take arrays; one that does not is asked step by step.
+        It is asked for all steps at once, an array of float64; one that refuses arrays step by step, each an int.
     first : int
         Number of the first step, from 0.
     count : int
@@ -302,6 +302,8 @@ def learning_rates(schedule: float | Schedule, first: int, count: int) -> Rates:
     ------
     ValueError
         The schedule returns another number of rates, or one that is negative or not finite; the message names the step.
+    TypeError
+        It returns something other than real numbers.
 
     Examples
     --------
@@ -310,7 +312,7 @@ def learning_rates(schedule: float | Schedule, first: int, count: int) -> Rates:
     """
     if not callable(schedule):
         return np.full(count, schedule, dtype=np.float64)
-    rates = _evaluate(schedule, np.arange(first, first + count))
+    rates = _evaluate(schedule, np.arange(first, first + count, dtype=np.float64))
     if rates.shape != (count,):
         raise ValueError(f"learning-rate schedule: wanted {count} rates for {count} steps, got shape {rates.shape}")
     good = np.isfinite(rates) & (rates >= 0.0)
@@ -320,10 +322,21 @@ def learning_rates(schedule: float | Schedule, first: int, count: int) -> Rates:
     return np.ascontiguousarray(rates)
 
 
-def _evaluate(schedule: Schedule, steps: npt.NDArray[Any]) -> Rates:
+def _evaluate(schedule: Schedule, steps: Rates) -> Rates:
     """The schedule at an array of steps, one step at a time where it does not take arrays."""
     try:
-        rates = np.asarray(schedule(steps), dtype=np.float64)
-    except (TypeError, ValueError):  # such as math.cos, or an if over the step
-        return np.array([float(schedule(step)) for step in steps.tolist()], dtype=np.float64)
-    return np.broadcast_to(rates, steps.shape) if rates.ndim == 0 else rates
+        # Of float64: powers that are right for one Python number overflow in int64.
+        rates = np.asarray(schedule(steps))
+        if rates.dtype.kind in "fiub":
+            rates = rates.astype(np.float64)
+            return np.broadcast_to(rates, steps.shape) if rates.ndim == 0 else rates
+    except (TypeError, ValueError, IndexError):  # such as math.cos, an if over the step, or a list of rates
+        pass
+    return np.array([_one_rate(schedule, step) for step in steps.tolist()], dtype=np.float64)
+
+
+def _one_rate(schedule: Schedule, step: float) -> float:
+    rate = schedule(int(step) if step.is_integer() else step)
+    if np.iscomplexobj(rate):  # NumPy's would lose its imaginary part
+        raise TypeError(f"learning-rate schedule: wanted a real number, got {rate!r} at step {step:.0f}")
+    return number(f"learning-rate schedule, step {step:.0f}", rate)

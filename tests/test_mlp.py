@@ -103,7 +103,7 @@ def test_weights_and_biases_are_views(backend: str) -> None:
     assert net.parameters is vector or np.shares_memory(net.parameters, vector)
     expected = np.tanh(np.ones(3) @ np.ones((3, 4)) + 2) @ np.full((4, 2), 3.0) + [4, 5]
     np.testing.assert_allclose(net.predict([1.0, 1.0, 1.0]), expected, rtol=1e-12)
-    with pytest.raises(ValueError, match="could not broadcast"):
+    with pytest.raises(ValueError, match=r"weights\[0\]: wanted shape \(3, 4\), got \(4, 3\)"):
         net.weights[0] = np.ones((4, 3))
 
 
@@ -184,7 +184,47 @@ def test_outputs_that_are_refused(backend: str) -> None:
         net.predict(X, X)
     with pytest.raises(ValueError, match="out: "):
         net.predict(X, np.empty((6, 6), "float32")[:, ::2])
+    # Inputs that have to be converted: from another layout, byte order or dtype, or of an object that shows its memory.
+    raw = np.zeros((6, 6), "float32")
+    for same in (X[:, ::-1], X[::-1], X.view(">f4"), X.view("int32"), memoryview(X[::-1])):
+        with pytest.raises(ValueError, match=r"out: wanted memory of its own, got .* overlaps"):
+            net.predict(same, X)
+    net.predict(raw[:, ::2], np.empty((6, 3), "float32"))
     np.testing.assert_array_equal(X, kept)
+
+
+@on_both
+def test_an_error_that_conversion_cannot_mend_is_passed_on(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Alarmed:
+        """An engine in whose first call a signal handler raises."""
+
+        def predict(self, X: object, out: object) -> None:
+            calls.append(X)
+            if len(calls) == 1:
+                raise ValueError("time is up")
+
+    calls: list[object] = []
+    net = _net(backend)
+    X = np.zeros((5, 3), net.dtype)
+    monkeypatch.setattr(net, "_engine", Alarmed())
+    with pytest.raises(ValueError, match="time is up"):
+        net.predict(X)
+    assert len(calls) == 1
+
+
+@on_both
+def test_labels_that_another_thread_changes_are_not_used(backend: str) -> None:
+    class Change(fastnn.Callback):
+        def on_epoch_end(self, fit: object) -> None:
+            y[:] = 1_000_000
+
+    X, y = np.zeros((4, 3), "float32"), np.array([0, 1, 1, 0], np.intp)
+    net, other = (_net(backend, output="softmax") for _ in range(2))
+    expected = other.fit(X, y.copy(), epochs=3, validation_data=(X, y.copy()))
+    history = net.fit(X, y, epochs=3, validation_data=(X, y), callbacks=[Change()])
+    assert (history.loss, history.val_loss) == (expected.loss, expected.val_loss)
+    y[:] = 1
+    assert not np.may_share_memory(net._batch(X, y, None)[1], y)
 
 
 @on_both
@@ -444,6 +484,72 @@ def test_copies_are_equal_and_independent(backend: str, again: object) -> None:
     np.testing.assert_array_equal(other.parameters, net.parameters)
     other.parameters[...] = 0.0
     assert net.parameters.any()
+
+
+class Tagged(MLP):
+    def __init__(self, tag: object) -> None:
+        super().__init__([3, 2], seed=0)
+        self.tag = tag
+
+
+@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
+def test_copies_keep_attributes_of_the_users(again: object) -> None:
+    net, adam = Tagged(["a"]), Adam()
+    net.self, net.note = net, 1
+    net.train_step(np.ones((4, 3)), np.ones((4, 2)), adam)
+    other = again(net)
+    assert (type(other), other.tag, other.note) == (Tagged, ["a"], 1)
+    assert other.self is (net if again is copy.copy else other)
+    assert (other.tag is net.tag) == (again is copy.copy)
+    before = net.parameters.copy()
+    other.train_step(np.ones((4, 3)), np.ones((4, 2)), adam)
+    assert (adam.state(net).t, adam.state(other).t) == (1, 1)
+    np.testing.assert_array_equal(net.parameters, before)
+
+
+@on_both
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"parameters": np.ones(5)}, ValueError, r"parameters: wanted shape \(26,\), got \(5,\)"),
+        ({"parameters": np.full(26, "a")}, TypeError, "parameters: wanted an array of real numbers"),
+        ({"backend": "gpu"}, ValueError, "backend: wanted"),
+    ],
+)
+def test_a_state_that_is_refused_changes_nothing(
+    backend: str, change: dict, error: type[Exception], message: str
+) -> None:
+    net = _net(backend)
+    engine, before = net._engine, net.parameters.copy()
+    with pytest.raises(error, match=message):
+        net.__setstate__({**net.__getstate__(), **change})
+    assert net._engine is engine
+    np.testing.assert_array_equal(net.parameters, before)
+
+
+@on_both
+@pytest.mark.parametrize(
+    ("index", "value", "error", "message"),
+    [
+        (0, None, TypeError, r"weights\[0\]: wanted an array of real numbers, got NoneType"),
+        (0, 1j, TypeError, r"weights\[0\]: wanted an array of real numbers"),
+        (-1, np.ones(4), ValueError, r"weights\[-1\]: wanted shape \(4, 2\), got \(4,\)"),
+        (slice(0, 1), [np.ones((3, 4))], TypeError, "weights: number of a layer: wanted an integer, got slice"),
+        (2, 0.0, IndexError, "out of range"),
+    ],
+)
+def test_weights_say_what_they_take(
+    backend: str, index: object, value: object, error: type[Exception], message: str
+) -> None:
+    net = _net(backend)
+    before = net.parameters.copy()
+    with pytest.raises(error, match=message):
+        net.weights[index] = value
+    np.testing.assert_array_equal(net.parameters, before)
+    net.weights[0], net.weights[-1], net.biases[1] = np.ones((3, 4)), 2, [3, 4]
+    assert (net.weights[0] == 1).all()
+    assert (net.weights[1] == 2).all()
+    assert net.biases[1].tolist() == [3, 4]
 
 
 def test_repr_says_what_it_is() -> None:

@@ -1,5 +1,7 @@
 """Learning-rate schedules: the rate of every step, in a fit, and what is refused."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -29,12 +31,23 @@ def _net() -> MLP:
         (schedules.piecewise([2, 5], [0.3, 0.2, 0.1]), lambda k: 0.3 if k < 2 else 0.2 if k < 5 else 0.1),
         (lambda step: 0.1 if step < 3 else 0.05, lambda k: 0.1 if k < 3 else 0.05),
         (lambda step: 0.07, lambda k: 0.07),
+        ([0.1 / (k + 1) for k in range(12)].__getitem__, lambda k: 0.1 / (k + 1)),
+        (np.linspace(0.1, 0.2, 12).__getitem__, lambda k: 0.1 + k / 110),
+        (lambda step: Fraction(1, 10 + step), lambda k: 1 / (10 + k)),
+        (lambda step: 0.1 / (1 + (step & 3)), lambda k: 0.1 / (1 + k % 4)),
     ],
 )
 def test_schedules_give_the_rate_of_each_step(schedule: object, wanted: object) -> None:
     X, y = DATA
     history = _net().fit(X, y, optimizer=SGD(schedule), epochs=12, batch_size=None)
     np.testing.assert_allclose(history.lr, [wanted(k) for k in range(12)], rtol=1e-12)
+
+
+def test_powers_beyond_64_bits_are_right() -> None:
+    rates = schedules.learning_rates(lambda step: 1.0 / 2**step, 0, 200)
+    np.testing.assert_array_equal(rates, [1.0 / 2**k for k in range(200)])
+    after = schedules.learning_rates(schedules.warmup(lambda step: 1.0 / 2 ** max(step, 0), 2), 60, 20)
+    np.testing.assert_array_equal(after, [1.0 / 2 ** (k - 2) for k in range(60, 80)])
 
 
 @pytest.mark.parametrize(
@@ -57,13 +70,17 @@ def test_schedules_refuse(make: object, message: str) -> None:
         (lambda step: -0.1 + 0 * step, "got -0.1 at step 0"),
         (lambda step: np.where(np.asarray(step) < 0, 0.1, np.nan), "got nan at step 0"),
         (lambda step: np.ones(7), "wanted 1 rates"),
+        (lambda step: 1j, "wanted a real number, got 1j at step 0"),
+        (lambda step: np.exp(1j * step), r"wanted a real number, got np.complex128\(1\+0j\) at step 0"),
+        (lambda step: "fast", "step 0: wanted a number, got 'fast'"),
+        (lambda step: None, "step 0: wanted a number, got None"),
     ],
 )
 def test_a_wrong_schedule_is_refused_before_anything_changes(schedule: object, message: str) -> None:
     X, y = DATA
     net = _net()
     before = net.parameters.copy()
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         net.fit(X, y, optimizer=SGD(schedule))
     np.testing.assert_array_equal(net.parameters, before)
     assert net.history is None
