@@ -65,6 +65,38 @@ class OptimizerState:
     def t(self, value: int) -> None:
         self.counter[0] = value
 
+    def require(self, n_parameters: int, dtype: str) -> None:
+        """Refuse to be used for another network than it was made for.
+
+        Parameters
+        ----------
+        n_parameters : int
+            Of the network.
+        dtype : {"float32", "float64"}
+            Of the network.
+
+        Raises
+        ------
+        ValueError
+            An array has another shape or dtype, or is not C-contiguous; the message says which.
+
+        Examples
+        --------
+        >>> Adam(0.1).state(MLP([2, 3, 1])).require(13, "float32")
+        """
+        n_slots = len(UPDATES[self.kind].slots)
+        wanted = {
+            "hyper": ("float64", (7,)),
+            "slots": (dtype, (n_slots, n_parameters)),
+            "counter": ("int64", (1,)),
+            "snapshot": (dtype, ((1 + n_slots) * n_parameters,)),
+            "snapshot_counter": ("int64", (1,)),
+        }
+        for name, (kind, shape) in wanted.items():
+            a = getattr(self, name)
+            if a.dtype != kind or a.shape != shape or not a.flags.carray:
+                raise ValueError(f"state.{name}: wanted {kind} {shape}, got {a.dtype} {a.shape}")
+
     def save(self, parameters: npt.NDArray[Any]) -> None:
         """Write the snapshot.
 

@@ -18,7 +18,7 @@ from numpy cimport PyArray_DATA, PyArray_DIM, PyArray_NDIM
 
 from fastnn._blas cimport fits, gemm
 from fastnn._buffers cimport (
-    ANY, alike, apart, data, is_real, label_array, matrix, new_matrix, new_vector, vector, writable)
+    ANY, apart, data, is_real, label_array, matrix, new_matrix, new_vector, vector, writable)
 from fastnn._core cimport active, parallel, settings
 from fastnn.fnn cimport (
     FNN_F32, FNN_F64, FNN_GEMM_OWN, FNN_N_ACTIVATIONS, FNN_N_LOSSES, FNN_N_UPDATES, FNN_SHUFFLE, fnn_activations,
@@ -26,7 +26,6 @@ from fastnn.fnn cimport (
 from fastnn.net cimport *
 
 from fastnn._scalars import integer
-from fastnn._state import OptimizerState
 from fastnn._table import LOSSES
 from fastnn.optim import HYPER
 
@@ -275,14 +274,7 @@ cdef class Engine:
         cdef double *h
         if state is not self.state:
             self.state = None
-            hyper = np.zeros(len(set(HYPER.values())))
-            fitting = OptimizerState(state.kind, hyper, self.net.n_parameters, self.spec.dtype)
-            for name in ("hyper", "slots", "snapshot"):
-                alike(f"state.{name}", getattr(state, name), getattr(fitting, name))
-            for name in ("counter", "snapshot_counter"):
-                counter = getattr(state, name)
-                if counter.dtype != np.int64 or counter.shape != (1,):
-                    raise ValueError(f"state.{name}: wanted one int64, got {counter.dtype} of shape {counter.shape}")
+            state.require(self.parameters.size, self.spec.dtype)
             self.state_hyper = state.hyper
             self.state_slots = state.slots
             self.state_counter = state.counter

@@ -298,7 +298,7 @@ class MLP(Network):
         Returns
         -------
         float
-            The cost before the update. Where it is not finite, nothing was updated.
+            The cost before the update. Where the loss of the batch is not finite, nothing was updated.
 
         Examples
         --------

@@ -47,11 +47,11 @@ def test_an_optimizer_state_that_does_not_fit_is_refused() -> None:
     net = MLP([3, 4, 2])
     net.train_step(X, Y, adam)
     net.__init__([3, 4, 2], dtype="float64")  # type: ignore[misc]
-    with pytest.raises(TypeError, match=re.escape("state.slots: wanted dtype float64")):
+    with pytest.raises(ValueError, match=re.escape("state.slots: wanted float64 (2, 26), got float32 (2, 26)")):
         net.fit(X, Y, optimizer=adam)
     other = MLP([3, 4, 2], dtype="float64", seed=1)
     adam.state(other).slots = np.zeros((0, 26))
-    with pytest.raises(ValueError, match=re.escape("state.slots: wanted shape (2, 26), got (0, 26)")):
+    with pytest.raises(ValueError, match=re.escape("state.slots: wanted float64 (2, 26), got float64 (0, 26)")):
         other.train_step(X, Y, adam)
 
 
