@@ -363,7 +363,7 @@ class MLP(Network):
         Returns
         -------
         History
-            Also kept as ``net.history``, whatever way the fit ends.
+            Also kept as ``net.history``, whatever way the fit ends; not where it was refused.
 
         Raises
         ------
