@@ -268,6 +268,13 @@ class Network:
         weights = prepare_weight(f"{where}sample_weight", weight, len(x), self._dtype)
         return self._lasting(x), self._lasting(target), None if weights is None else self._lasting(weights)
 
+    def _at_step(
+        self, X: npt.ArrayLike, y: npt.ArrayLike, weight: npt.ArrayLike | None, step: int | None
+    ) -> tuple[Array, Array, Array | None, int | None]:
+        """`_batch`, and the number of the step whose dropout masks are wanted."""
+        number = None if step is None else integer("step", step)
+        return *self._batch(X, y, weight), number
+
     def _lasting(self, array: Array) -> Array:
         """A copy of what training would write into while it reads: a view of the parameters or gradients."""
         shared = np.may_share_memory(array, self.parameters) or np.may_share_memory(array, self.gradients)

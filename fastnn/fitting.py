@@ -291,6 +291,8 @@ def _validation(net: MLP, data: Any) -> tuple[Array, Array, Array | None] | None
 
 
 def _callbacks(callbacks: Iterable[Callback], early_stopping: Any, progress: bool) -> list[Callback]:
+    if not isinstance(callbacks, Iterable):
+        raise TypeError(f"callbacks: wanted an iterable of Callback, got {callbacks!r}")
     active = list(callbacks)
     for callback in active:
         if not isinstance(callback, Callback):

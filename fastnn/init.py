@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._arrays import numbers
 from fastnn._scalars import number
 from fastnn.spec import NetworkSpec
 
@@ -27,6 +28,7 @@ _VARIANCES: dict[str, Callable[[int, int], float]] = {
     "xavier": lambda n_in, n_out: 1.0 / n_in,
     "glorot": lambda n_in, n_out: 2.0 / (n_in + n_out),
 }
+PARAMETRISED = ("constant", "normal", "uniform")
 NAMES = ("auto", "zeros", *(name + form for name in _VARIANCES for form in ("", "_normal", "_uniform")))
 
 
@@ -81,7 +83,10 @@ def _per_layer(init: Any, n_layers: int) -> list[Any]:
 
 
 def _is_parametrised(init: Any) -> bool:
-    return isinstance(init, tuple) and len(init) == 2 and isinstance(init[0], str) and isinstance(init[1], (int, float))
+    if not isinstance(init, tuple) or len(init) != 2 or not isinstance(init[0], str):
+        return False
+    # Known by its name already, so that a wrong number is refused as one.
+    return init[0] in PARAMETRISED or isinstance(init[1], (int, float))
 
 
 def _weights(scheme: Any, rng: np.random.Generator, n_in: int, n_out: int, activation: str) -> npt.NDArray[Any]:
@@ -106,9 +111,9 @@ def _weights(scheme: Any, rng: np.random.Generator, n_in: int, n_out: int, activ
 
 
 def _parametrised(name: str, value: float, rng: np.random.Generator, n_in: int, n_out: int) -> npt.NDArray[Any]:
-    if name not in ("constant", "normal", "uniform"):
+    if name not in PARAMETRISED:
         raise ValueError(f"init: wanted ('constant', c), ('normal', std) or ('uniform', limit), got {(name, value)!r}")
-    value = number("init", value)
+    value = number(f"init: {name}", value)
     if not math.isfinite(value) or (value < 0 and name != "constant"):
         raise ValueError(f"init: wanted a finite number{'' if name == 'constant' else ' >= 0'}, got {(name, value)!r}")
     if name == "constant":
@@ -119,9 +124,7 @@ def _parametrised(name: str, value: float, rng: np.random.Generator, n_in: int, 
 def _from_function(
     function: Callable[[np.random.Generator, int, int], npt.ArrayLike], rng: np.random.Generator, n_in: int, n_out: int
 ) -> npt.NDArray[Any]:
-    values = np.asarray(function(rng, n_in, n_out))
-    if values.dtype.kind not in "fiub":
-        raise TypeError(f"init: wanted an array of real numbers from the function, got dtype {values.dtype}")
+    values = numbers("init: the function's weights", function(rng, n_in, n_out))
     if values.shape != (n_in, n_out):
         raise ValueError(f"init: wanted shape ({n_in}, {n_out}) from the function, got {values.shape}")
     if not np.isfinite(values).all():

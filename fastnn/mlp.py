@@ -197,7 +197,7 @@ class MLP(Network):
         >>> MLP([2, 1], init="zeros").loss([[1, 2]], [2.0])
         2.0
         """
-        return float(self._engine.loss(*self._batch(X, y, sample_weight), step))
+        return float(self._engine.loss(*self._at_step(X, y, sample_weight, step)))
 
     def loss_and_gradients(
         self, X: npt.ArrayLike, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None, *, step: int | None = None
@@ -226,7 +226,7 @@ class MLP(Network):
         >>> dW.ravel(), db
         (array([-2., -4.]), array([-2.]))
         """
-        loss = float(self._engine.loss_and_gradients(*self._batch(X, y, sample_weight), step))
+        loss = float(self._engine.loss_and_gradients(*self._at_step(X, y, sample_weight, step)))
         return loss, self.spec.layer_views(self.gradients)
 
     def input_gradient(self, X: npt.ArrayLike, dY: npt.ArrayLike) -> Array:
@@ -363,7 +363,7 @@ class MLP(Network):
         Returns
         -------
         History
-            Also kept as ``net.history``, whatever way the fit ends.
+            Also kept as ``net.history``, whatever way the fit ends; not where it was refused.
 
         Raises
         ------

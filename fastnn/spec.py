@@ -169,13 +169,16 @@ def network_spec(
     seed: int | None,
 ) -> NetworkSpec:
     """The spec for the arguments of `fastnn.MLP`: defaults filled in, one value spread over layers."""
+    for name, value in (("loss", loss), ("task", task)):
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"{name}: wanted a name or None, got {value!r}")
     layers = _sizes(sizes)
     n_hidden = len(layers) - 2
-    last = _activation(default_output(loss, task) if output is None else output)
+    last = _activation(default_output(loss, task) if output is None else output, "output")
     drops = _per_hidden_layer("dropout", dropout, n_hidden, single=isinstance(dropout, (int, float)))
     single = isinstance(activation, str) or _is_pair(activation)
     hidden = _per_hidden_layer("activation", activation, n_hidden, single=single)
-    if sparsity is not None and len(sparsity) != 2:
+    if sparsity is not None and (not hasattr(sparsity, "__len__") or len(sparsity) != 2):
         raise ValueError(f"sparsity: wanted a pair (rho, beta), got {sparsity!r}")
     return NetworkSpec(
         sizes=layers,
@@ -227,21 +230,21 @@ def _per_hidden_layer(name: str, value: Any, n_hidden: int, *, single: bool) -> 
     return values
 
 
-def _activation(value: Activation) -> tuple[str, float]:
+def _activation(value: Activation, argument: str = "activation") -> tuple[str, float]:
     """A (name, alpha) pair with the activation's own alpha where none is given."""
     if isinstance(value, str):
-        return value, _known(value).alpha or 0.0
+        return value, _known(value, argument).alpha or 0.0
     if not _is_pair(value) or not isinstance(value[0], str):
-        raise TypeError(f"activation: wanted a name or a pair (name, alpha), got {value!r}")
+        raise TypeError(f"{argument}: wanted a name or a pair (name, alpha), got {value!r}")
     name, alpha = value
-    if _known(name).alpha is None:
-        raise ValueError(f"activation: {name!r} takes no alpha, got {alpha!r}")
-    return name, number(f"activation: {name}", alpha)
+    if _known(name, argument).alpha is None:
+        raise ValueError(f"{argument}: {name!r} takes no alpha, got {alpha!r}")
+    return name, number(f"{argument}: {name}", alpha)
 
 
-def _known(name: str) -> ActivationFacts:
+def _known(name: str, argument: str = "activation") -> ActivationFacts:
     if name not in ACTIVATIONS:
-        raise ValueError(f"activation: wanted one of {', '.join(ACTIVATIONS)}, got {name!r}")
+        raise ValueError(f"{argument}: wanted one of {', '.join(ACTIVATIONS)}, got {name!r}")
     return ACTIVATIONS[name]
 
 

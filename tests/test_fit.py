@@ -438,6 +438,7 @@ def test_ctrl_c_inside_the_engine(backend: str) -> None:
         ({"optimizer": "adam"}, TypeError, "optimizer: wanted an optimiser"),
         ({"optimizer": Adam}, TypeError, "optimizer: wanted an optimiser"),
         ({"callbacks": [print]}, TypeError, "callbacks: wanted objects of fastnn.Callback"),
+        ({"callbacks": EarlyStopping()}, TypeError, r"callbacks: wanted an iterable of Callback, got EarlyStopping\("),
         ({"early_stopping": 5}, TypeError, "early_stopping: wanted"),
         ({"early_stopping": True}, ValueError, "'val_loss' wants validation_data"),
         ({"callbacks": [EarlyStopping()]}, ValueError, "'val_loss' wants validation_data"),

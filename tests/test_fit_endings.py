@@ -38,11 +38,11 @@ class Interruption:
     def __call__(self, frame: FrameType, event: str, argument: object) -> Any:
         if frame.f_code.co_filename != fitting.__file__ or frame.f_code.co_name not in self.names:
             return None
-        frame.f_trace_opcodes, frame.f_trace_lines = True, False
+        frame.f_trace_opcodes = True
         return self._step
 
     def _step(self, frame: FrameType, event: str, argument: object) -> Any:
-        if event == "opcode":
+        if event in ("opcode", "line"):  # some versions of Python leave opcodes out
             self.left -= 1
             if self.left == 0:
                 raise KeyboardInterrupt
@@ -57,8 +57,8 @@ def test_ctrl_c_anywhere_leaves_a_history_that_fits_together(backend: str, valid
     while True:
         number += 1
         net, adam = _net(backend), Adam(0.01)
-        net.fit(X, y, optimizer=adam, epochs=1)
-        tracer = Interruption(number, {"run", "_length", "_segment", "_record", "_hooks", "_validate"})
+        first = net.fit(X, y, optimizer=adam, epochs=1)
+        tracer = Interruption(number, {"_run", "_end", "run", "_length", "_segment", "_record", "_hooks", "_validate"})
         options: dict[str, Any] = {"validation_data": (X, y)} if validated else {}
         sys.settrace(tracer)
         try:
@@ -70,12 +70,15 @@ def test_ctrl_c_anywhere_leaves_a_history_that_fits_together(backend: str, valid
         finally:
             sys.settrace(before)
         history, state = net.history, adam.state(net)
+        if history is first:
+            assert (state.t, state.epoch) == (1, 1)  # before anything was done
+            continue
         assert len(history.loss) == len(history.lr)
         assert [len(history.val_loss), len(history.val_accuracy)] == [len(history.loss) if validated else 0] * 2
         assert history.n_steps == state.t - 1
         assert state.epoch == 1 + history.n_steps // 2
         assert len(history.loss) <= history.n_steps // 2
-    assert number > 500
+    assert number > 100
 
 
 # --- Two fits at a time -----------------------------------------------------------------------------------------------

@@ -60,6 +60,20 @@ def _net(backend: str, **options: object) -> MLP:
         ({"seed": 2**64}, ValueError, "wanted 0 to 2\\*\\*64 - 1"),
         ({"seed": 1.5}, TypeError, "seed: wanted an integer"),
         ({"backend": "gpu"}, ValueError, "wanted one of compiled, reference, got 'gpu'"),
+        ({"backend": []}, ValueError, r"backend: wanted one of compiled, reference, got \[\]"),
+        ({"loss": []}, TypeError, r"loss: wanted a name or None, got \[\]"),
+        ({"task": []}, TypeError, r"task: wanted a name or None, got \[\]"),
+        ({"sparsity": 0.1, "activation": "sigmoid"}, ValueError, r"sparsity: wanted a pair \(rho, beta\), got 0.1"),
+        ({"output": "a"}, ValueError, "output: wanted one of identity"),
+        ({"output": 3}, TypeError, "output: wanted a name or a pair"),
+        ({"output": ("tanh", 1.0)}, ValueError, "output: 'tanh' takes no alpha"),
+        ({"output": ("elu", "much")}, TypeError, "output: wanted a name or a pair"),
+        ({"init": ("normal", "0.1")}, TypeError, "init: normal: wanted a number, got '0.1'"),
+        ({"init": ("constant", None)}, TypeError, "init: constant: wanted a number, got None"),
+        ({"init": ("hee", "he")}, ValueError, "init: wanted one of auto, .*got 'hee'"),
+        ({"init": ("gauss", 0.1)}, ValueError, r"init: wanted \('constant', c\), .*got \('gauss', 0.1\)"),
+        ({"init": lambda rng, n_in, n_out: [[1, 2], [3]]}, ValueError, "init: the function's weights: wanted a rect"),
+        ({"init": lambda rng, n_in, n_out: None}, TypeError, "init: the function's weights: wanted an array of real"),
     ],
 )
 def test_arguments_that_are_refused(options: dict, error: type[Exception], message: str) -> None:
@@ -210,6 +224,15 @@ def test_an_error_that_conversion_cannot_mend_is_passed_on(backend: str, monkeyp
     with pytest.raises(ValueError, match="time is up"):
         net.predict(X)
     assert len(calls) == 1
+
+
+@on_both
+def test_step_is_an_integer(backend: str) -> None:
+    net, X, Y = _net(backend, dropout=0.5), np.ones((4, 3)), np.ones((4, 2))
+    for call in (net.loss, net.loss_and_gradients):
+        with pytest.raises(TypeError, match=r"step: wanted an integer, got 1\.5"):
+            call(X, Y, step=1.5)
+    assert net.loss(X, Y, step=np.int64(2)) == net.loss(X, Y, step=2)
 
 
 @on_both
