@@ -66,7 +66,7 @@ class Fit:
     failed: bool = False
     stopped: bool = field(default=False, repr=False)
     # What callbacks remember of this fit, by their id: one callback may take part in several fits at a time.
-    _memory: dict[int, Any] = field(default_factory=dict, repr=False)
+    _memory: dict[int, Any] = field(default_factory=dict, init=False, repr=False)
 
     def stop(self) -> None:
         """End the fit in good order after the callbacks that are due now.
