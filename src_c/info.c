@@ -7,6 +7,7 @@
 
 const fnn_activation_info fnn_activations[FNN_N_ACTIVATIONS] = {
 #define FNN_HAS_SLOPE_ELEMENTWISE 1
+#define FNN_HAS_SLOPE_GUARDED 1
 #define FNN_HAS_SLOPE_ROWWISE 1
 #define FNN_HAS_SLOPE_THRESHOLD 0
 #define FNN_ACTIVATION(name, kind, alpha, needs_z) [FNN_##name] = {#name, alpha, needs_z, FNN_HAS_SLOPE_##kind},

@@ -117,7 +117,8 @@ int fnn_predict(const fnn_net *net, const fnn_machine *machine, const void *para
                 void *out, void *const *outputs, void *scratch);
 
 /* Cost of the batch; with gradients, its gradient (n_parameters,); with optimizer, the parameters are updated, unless the cost
-   is not finite, and gradients is used as room. When it was stopped the cost is NaN. dropout_step: FNN_NO_DROPOUT, or the step whose masks are used. */
+   is not finite, and gradients is used as room. When it was stopped the cost is NaN. dropout_step: FNN_NO_DROPOUT, or the step
+   whose masks are used. */
 double fnn_step(const fnn_net *net, const fnn_machine *machine, void *parameters, void *gradients,
                 const fnn_optimizer *optimizer, const fnn_batch *batch, int64_t dropout_step, void *workspace);
 

@@ -171,7 +171,8 @@ def slowdown(usual: Callable[[], object], other: Callable[[], object]) -> float:
 
 # Per element a few cycles more, where a result or a part of it is a denormal; a trap to microcode would be 100 of them.
 ELEMENTWISE = [name for name in CASES if name.split("_")[-1] in ("forward", "backward") and "affine" not in name]
-MOST_OF_A_KERNEL, MOST_OF_A_STEP = 4.0, 2.0
+# tanh and whole steps keep them away from divisions, which are several times as slow for them.
+MOST_OF_A_KERNEL, MOST_OF_TANH, MOST_OF_A_STEP = 4.0, 2.0, 2.0
 
 
 def until_below(bound: float, measure: Callable[[], float]) -> float:
@@ -191,8 +192,8 @@ def test_kernels_are_not_slow_with_denormals(name: str, dtype: str) -> None:
     usual = case.make(np.random.default_rng(0), (60, 100), dtype, **settings)
     first = next(key for key, a in usual.items() if isinstance(a, np.ndarray))
     other = {**usual, first: denormals((60, 100), dtype)}
-    ratio = until_below(MOST_OF_A_KERNEL, lambda: slowdown(lambda: kernel(**usual), lambda: kernel(**other)))
-    assert ratio < MOST_OF_A_KERNEL
+    bound = MOST_OF_TANH if name == "tanh_forward" else MOST_OF_A_KERNEL
+    assert until_below(bound, lambda: slowdown(lambda: kernel(**usual), lambda: kernel(**other))) < bound
 
 
 @pytest.mark.parametrize("what", ["inputs", "parameters", "momentum"])

@@ -13,6 +13,7 @@ import truths
 from opcases import forward
 from oprecord import ULPS, special_values
 
+from fastnn import kernels
 from fastnn.reference import ACTIVATIONS
 
 ELEMENTWISE = [name for name, row in ACTIVATIONS.items() if not row.rowwise]
@@ -92,6 +93,24 @@ def test_result_does_not_depend_on_position(name: str, implementation: ModuleTyp
             np.testing.assert_array_equal(part, whole[start:])
         else:  # NumPy promises no such thing
             np.testing.assert_allclose(part, whole[start:], rtol=8 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("name", ELEMENTWISE)
+def test_result_does_not_depend_on_denormals_beside_it(name: str, isa: str, dtype: str) -> None:
+    # Where denormals are, a kernel may take another way to the same bits.
+    z = float32_arguments() if dtype == "float32" else float64_arguments()
+    tiny = np.finfo(dtype).tiny
+    normal = z[~(np.abs(z) < tiny)]
+    beside = np.full((len(normal), 2), tiny / 4, dtype)
+    beside[:, 0] = normal
+    y, y_beside = apply(kernels, name, normal), apply(kernels, name, beside.ravel())[::2]
+    np.testing.assert_array_equal(y_beside.view(f"u{y.itemsize}"), y.view(f"u{y.itemsize}"))
+    # One denormal at a time is met by a vector's tail alone; a run of them is not.
+    denormals = z[np.abs(z) < tiny]
+    alone = np.concatenate([apply(kernels, name, denormals[i : i + 1]) for i in range(500)])
+    np.testing.assert_array_equal(
+        apply(kernels, name, denormals)[:500].view(f"u{y.itemsize}"), alone.view(f"u{y.itemsize}")
+    )
 
 
 def softmax_truth(shifted: np.ndarray) -> list[list[mpmath.mpf]]:

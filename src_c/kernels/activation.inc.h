@@ -3,6 +3,7 @@
      <name>_value(z, alpha)     g(z)
      <name>_slope(y, z, alpha)  g'(z), from the output y = g(z) where that is enough, else from z (its row in fnn_ops.def
                                 then says needs_z)
+     <name>_guarded(z, alpha)   where the row says GUARDED: g(z) to the same bits, fast for denormals, slower for others
 
    from which the row in fnn_ops.def stamps <name>_forward and <name>_backward. softmax, which works on rows, is in
    softmax.inc.h. Formulas, ranges and error bounds: fastnn/reference. Generates <name>_forward, <name>_backward. */
@@ -40,6 +41,12 @@ FNN_INLINE vec KERNEL(tanh_value)(vec z, vec alpha) {
     const vec r = a - k * (C(0.5) * FNN_LN2);
     const vec q = r + r * r * FNN_POLYNOMIAL(r, FNN_DOUBLED_TAIL);
     return KERNEL(with_sign)((q + (C(0.5) - t)) / (q + (C(0.5) + t)), z);
+}
+
+/* The same bits without denormals: below 2^-60 both are z itself, and the division has zero instead. */
+FNN_INLINE vec KERNEL(tanh_guarded)(vec z, vec alpha) {
+    const ivec small = KERNEL(absolute)(z) < C(0x1p-60);
+    return KERNEL(select)(small, z, KERNEL(tanh_value)((vec)((ivec)z & ~small), alpha));
 }
 
 FNN_INLINE vec KERNEL(tanh_slope)(vec y, vec z, vec alpha) {
@@ -177,6 +184,34 @@ FNN_INLINE void KERNEL(map)(real *y, const real *z, real alpha, ptrdiff_t n, vec
         KERNEL(store_tail)(y + i, value(KERNEL(load_tail)(z + i, n - i), a), n - i);
 }
 
+/* Whether a lane is denormal, which makes a division take several times as long. */
+FNN_INLINE int KERNEL(any_denormal)(vec v) {
+    const uvec magnitude = (uvec)KERNEL(absolute)(v);
+    return KERNEL(any)((ivec)(magnitude - 1 < ((FNN_UINT)1 << FNN_MANTISSA) - 1));
+}
+
+typedef void (*KERNEL(map_fn))(real *y, const real *z, real alpha, ptrdiff_t n);
+
+/* Runs of z (n,) with denormals through `guarded`, others through `usual`. One vector in 17 cache lines is looked at, for each
+   look costs; an odd number, so that it is not always the same columns. */
+static void KERNEL(map_runs)(real *y, const real *z, real alpha, ptrdiff_t n, KERNEL(map_fn) usual,
+                             KERNEL(map_fn) guarded) {
+    const ptrdiff_t apart = 17 * 64 / (ptrdiff_t)sizeof(real);
+    ptrdiff_t start = 0;
+    while (n - start >= VL) {
+        const int denormal = KERNEL(any_denormal)(KERNEL(load)(z + start));
+        ptrdiff_t end = start + apart;
+        while (n - end >= VL && KERNEL(any_denormal)(KERNEL(load)(z + end)) == denormal)
+            end += apart;
+        if (n - end < VL)
+            end = n;
+        (denormal ? guarded : usual)(y + start, z + start, alpha, end - start);
+        start = end;
+    }
+    if (start < n)
+        usual(y + start, z + start, alpha, n - start);
+}
+
 FNN_INLINE void KERNEL(slope_part)(real *dz, const real *dy, const real *y, const real *z, vec alpha, ptrdiff_t n,
                                    vec (*slope)(vec, vec, vec)) {
     const vec s = slope(KERNEL(load_part)(y, n), KERNEL(load_part)(z, n), alpha);
@@ -202,12 +237,23 @@ FNN_INLINE void KERNEL(map_slope)(real *dz, const real *dy, const real *y, const
     static void KERNEL(name##_forward)(void *y, const void *z, double alpha, ptrdiff_t B, ptrdiff_t O) { \
         KERNEL(map)(y, z, (real)alpha, B * O, KERNEL(name##_value)); \
     }
-#define FNN_STAMP_ELEMENTWISE(name) \
-    FNN_STAMP_THRESHOLD(name) \
+#define FNN_STAMP_SLOPE(name) \
     static void KERNEL(name##_backward)(void *dz, const void *dy, const void *y, const void *z, double alpha, \
                                         ptrdiff_t B, ptrdiff_t O) { \
         KERNEL(map_slope)(dz, dy, y, z, (real)alpha, B * O, KERNEL(name##_slope)); \
     }
+#define FNN_STAMP_ELEMENTWISE(name) FNN_STAMP_THRESHOLD(name) FNN_STAMP_SLOPE(name)
+#define FNN_STAMP_MAP(name) \
+    static __attribute__((noinline)) void KERNEL(name##_map)(real * y, const real *z, real alpha, ptrdiff_t n) { \
+        KERNEL(map)(y, z, alpha, n, KERNEL(name)); \
+    }
+#define FNN_STAMP_GUARDED(name) \
+    FNN_STAMP_MAP(name##_value) \
+    FNN_STAMP_MAP(name##_guarded) \
+    static void KERNEL(name##_forward)(void *y, const void *z, double alpha, ptrdiff_t B, ptrdiff_t O) { \
+        KERNEL(map_runs)(y, z, (real)alpha, B * O, KERNEL(name##_value_map), KERNEL(name##_guarded_map)); \
+    } \
+    FNN_STAMP_SLOPE(name)
 #define FNN_STAMP_ROWWISE(name)
 #define FNN_ACTIVATION(name, kind, alpha, needs_z) FNN_STAMP_##kind(name)
 #include "../fnn_ops.def"

@@ -24,6 +24,7 @@
 #include "update.inc.h"
 
 #define FNN_BACKWARD_ELEMENTWISE(name) KERNEL(name##_backward)
+#define FNN_BACKWARD_GUARDED(name) KERNEL(name##_backward)
 #define FNN_BACKWARD_ROWWISE(name) KERNEL(name##_backward)
 #define FNN_BACKWARD_THRESHOLD(name) NULL
 
@@ -96,6 +97,9 @@ const fnn_kernels KERNEL(kernels) = {
 #undef FNN_LIFT
 #undef FNN_STAMP_THRESHOLD
 #undef FNN_STAMP_ELEMENTWISE
+#undef FNN_STAMP_GUARDED
+#undef FNN_STAMP_MAP
+#undef FNN_STAMP_SLOPE
 #undef FNN_STAMP_ROWWISE
 #undef FNN_TILE_ROWS
 #undef FNN_TILE_VECTORS
@@ -113,5 +117,6 @@ const fnn_kernels KERNEL(kernels) = {
 #undef FNN_NARROW_ROWS
 #undef FNN_NARROW_COLUMNS
 #undef FNN_BACKWARD_ELEMENTWISE
+#undef FNN_BACKWARD_GUARDED
 #undef FNN_BACKWARD_ROWWISE
 #undef FNN_BACKWARD_THRESHOLD
