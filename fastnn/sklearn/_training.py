@@ -205,12 +205,16 @@ class _Epoch:
         return float(self.losses @ self.rows) / int(self.rows.sum())
 
     def _pieces(self, order: Array, rates: Array) -> int:
+        """A step at a time; no name holds on to a dense piece while the next one is made."""
+        run, state = self.engine.run, self.rule.state
         for k in range(len(self.rows)):
             rows = order[k * self.size : (k + 1) * self.size]
             weight = None if self.weight is None else self.weight[rows]
-            x, target = dense(self.X[rows], self.engine.parameters.dtype), self.target[rows]
+            x = dense(self.X[rows], self.engine.parameters.dtype)
             one, rate = self.losses[k : k + 1], rates[k : k + 1]
-            if not self.engine.run(x, target, weight, self.rule.state, len(rows), False, 0, 0, rate, one, False):
+            done = run(x, self.target[rows], weight, state, len(rows), False, 0, 0, rate, one, False)
+            del x
+            if not done:
                 return k
         return len(self.rows)
 
@@ -327,11 +331,12 @@ class _Objective:
         for start in range(0, n, _DENSE_ROWS):
             rows = slice(start, start + _DENSE_ROWS)
             weight = None if self.weight is None else self.weight[rows]
-            x = dense(self.X[rows], self.engine.parameters.dtype)
-            share = (x.shape[0] if weight is None else float(weight.sum())) / whole
+            share = (min(_DENSE_ROWS, n - start) if weight is None else float(weight.sum())) / whole
             if share == 0:
                 continue
+            x = dense(self.X[rows], self.engine.parameters.dtype)
             cost += share * self.engine.loss_and_gradients(x, self.target[rows], weight)
+            del x  # before the next one is made
             gradient += share * self.engine.gradients
             chunks += 1
         for (W, _), (dW, _) in zip(
