@@ -25,7 +25,6 @@ from fastnn.fnn cimport (
     fnn_hyper_fold, fnn_losses, fnn_note, fnn_noted, fnn_permutation, fnn_stream, fnn_updates)
 from fastnn.net cimport *
 
-from fastnn._scalars import integer
 from fastnn._table import LOSSES
 from fastnn.optim import HYPER
 
@@ -392,7 +391,7 @@ cdef class Engine:
 
     cdef double _cost(self, object X, object target, object weight, object step, void *gradients) except? -1:
         cdef list keep = []
-        cdef int64_t masks = FNN_NO_DROPOUT if step is None else <int64_t> (integer("step", step) & 0xFFFFFFFF)
+        cdef int64_t masks = FNN_NO_DROPOUT if step is None else <int64_t> (step & 0xFFFFFFFF)
         cdef fnn_batch batch = self._batch(self._inputs(X), target, weight, keep)
         cdef fnn_machine machine = self._machine()
         cdef double cost

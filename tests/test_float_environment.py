@@ -72,6 +72,9 @@ def copier(width: int, dtype: str) -> MLP:
 @pytest.mark.parametrize("name", CASES)
 def test_ops_leave_the_control_word(name: str, isa: str, dtype: str) -> None:
     case, arguments = CASES[name], good(CASES[name], dtype)
+    odd = next((key for key, a in arguments.items() if isinstance(a, np.ndarray) and a.dtype.kind == "f"), None)
+    if odd is not None:  # with infinities, NaN and denormals there is something to note
+        arguments[odd] = np.resize(special_values(dtype), arguments[odd].shape)
     before = control()
     assert not before & (DAZ | FTZ)
     clear_noted()

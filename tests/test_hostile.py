@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from fastnn import MLP, SGD, Adam, Callback, kernels, threads
+from fastnn import MLP, SGD, Adam, Callback, _core, kernels, threads
 
 
 class Larger(np.ndarray):
@@ -88,8 +88,9 @@ def test_steps_are_integers() -> None:
 
 
 def test_threads_takes_numpy_integers() -> None:
-    with threads(np.int64(1)):  # type: ignore[arg-type]
-        pass
+    for n in (3, 1):
+        with threads(np.int64(n)):  # type: ignore[arg-type]
+            assert _core.num_threads() == n
 
 
 def test_weights_whose_sum_is_no_number() -> None:

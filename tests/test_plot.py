@@ -171,10 +171,14 @@ def test_no_more_columns_than_images() -> None:
 
 
 def test_what_is_not_finite_draws_without_a_warning(tmp_path: Path) -> None:
-    plot.image_grid(np.full((2, 4), np.nan), path=tmp_path / "a.png")
-    plot.image_grid([[np.inf, 1, 2, -np.inf]], path=tmp_path / "b.png")
+    # Warnings are errors. The scale is that of the finite values, and there is one where there are none.
+    for images, limits in ((np.full((2, 4), np.nan), (0, 1)), ([[np.inf, 1, 2, -np.inf]], (1, 2))):
+        figure = plot.image_grid(images, path=tmp_path / "images.png")
+        assert figure.axes[0].images[0].get_clim() == limits
     for smooth in (0.0, 0.9):
-        plot.loss_curves({"a": [1.0, np.inf, -np.inf, 2.0]}, smooth, tmp_path / "c.png")
+        figure = plot.loss_curves({"a": [1.0, np.inf, -np.inf, 2.0]}, smooth, tmp_path / "curves.png")
+        low, high = figure.axes[0].get_ylim()
+        assert low <= 1.0 < high
 
 
 def test_no_global_state_and_no_display() -> None:
