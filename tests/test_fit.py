@@ -10,22 +10,12 @@ import threading
 import numpy as np
 import pytest
 from backends import BACKENDS, on_both
+from fits import Recorder, data, network
 
 import fastnn
-from fastnn import MLP, SGD, Adam, Callback, EarlyStopping, NonFiniteLossError, ProgressBar, schedules
+from fastnn import MLP, SGD, Adam, Callback, EarlyStopping, NonFiniteLossError, schedules
 
 RNG = np.random.default_rng
-
-
-def _data(m: int = 50) -> tuple[np.ndarray, np.ndarray]:
-    rng = RNG(0)
-    X = rng.normal(size=(m, 4))
-    return X, (X[:, 0] * X[:, 1] > 0).astype(int) + (X[:, 2] > 1)
-
-
-def _net(backend: str = "reference", **options: object) -> MLP:
-    settings = {"activation": "tanh", "output": "softmax", "dtype": "float64", "seed": 3, "backend": backend}
-    return MLP([4, 9, 6, 3], **{**settings, **options})
 
 
 # --- Both backends ----------------------------------------------------------------------------------------------------
@@ -48,12 +38,12 @@ COMBINATIONS = list(itertools.product([0.0, 0.3], [None, "mean", "sum"], [None, 
 def test_backends_agree(
     name: str, dropout: float, l2_form: str | None, clip_norm: float | None, weighted: bool
 ) -> None:
-    X, y = _data()
+    X, y = data()
     weight = RNG(1).uniform(0.1, 2, len(X)) if weighted else None
     options = {"dropout": dropout, "l2": 0.05 if l2_form else 0.0, "l2_form": l2_form or "mean"}
     fitted = []
     for backend in BACKENDS:
-        net = _net(backend, **options)
+        net = network(backend, **options)
         optimizer = OPTIMIZERS[name](clip_norm=clip_norm)
         history = net.fit(X, y, optimizer=optimizer, epochs=5, batch_size=7, sample_weight=weight)
         fitted.append((history, net.parameters, optimizer.state(net)))
@@ -85,8 +75,8 @@ def test_backends_agree_on_every_loss(task: str, batch_size: int | None, dtype: 
 
 @on_both
 def test_history_is_what_single_steps_give(backend: str) -> None:
-    X, y = _data(50)
-    net, by_hand = _net(backend, dropout=0.2), _net(backend, dropout=0.2)
+    X, y = data(50)
+    net, by_hand = network(backend, dropout=0.2), network(backend, dropout=0.2)
     history = net.fit(X, y, optimizer=SGD(schedules.exponential(0.5, 0.9)), epochs=3, batch_size=16)
     optimizer, losses, rates = SGD(schedules.exponential(0.5, 0.9)), [], []
     for epoch in range(3):
@@ -115,7 +105,7 @@ def test_however_the_steps_are_divided_the_fit_is_the_same(backend: str, shuffle
         def on_segment_end(self, fit: object) -> None:
             assert np.isfinite(fit.loss)
 
-    X, y = _data()
+    X, y = data()
     results = []
     for options in (
         {},
@@ -124,7 +114,7 @@ def test_however_the_steps_are_divided_the_fit_is_the_same(backend: str, shuffle
         {"validation_data": (X, y)},
         {"callbacks": [EverySegment()], "validation_data": (X, y)},
     ):
-        net = _net(backend, dropout=0.1)
+        net = network(backend, dropout=0.1)
         history = net.fit(X, y, epochs=6, batch_size=2, shuffle=shuffle, **options)
         results.append((history.loss, net.parameters))
     for loss, parameters in results[1:]:
@@ -134,8 +124,8 @@ def test_however_the_steps_are_divided_the_fit_is_the_same(backend: str, shuffle
 
 @on_both
 def test_two_fits_with_one_optimizer_are_one_long_fit(backend: str) -> None:
-    X, y = _data()
-    long, short = _net(backend, dropout=0.2), _net(backend, dropout=0.2)
+    X, y = data()
+    long, short = network(backend, dropout=0.2), network(backend, dropout=0.2)
     whole = long.fit(X, y, optimizer=Adam(0.01), epochs=5, batch_size=8).loss
     adam = Adam(0.01)
     parts = [short.fit(X, y, optimizer=adam, epochs=n, batch_size=8).loss for n in (2, 3)]
@@ -148,8 +138,8 @@ def test_two_fits_with_one_optimizer_are_one_long_fit(backend: str) -> None:
 
 @on_both
 def test_validation_loss_and_accuracy(backend: str) -> None:
-    X, y = _data()
-    net, weight = _net(backend), RNG(5).uniform(size=20)
+    X, y = data()
+    net, weight = network(backend), RNG(5).uniform(size=20)
     history = net.fit(X, y, epochs=3, validation_data=(X[:20], y[:20], weight))
     assert len(history.val_loss) == len(history.val_accuracy) == 3
     assert history.val_loss[-1] == pytest.approx(net.loss(X[:20], y[:20], weight), rel=1e-12)
@@ -166,10 +156,10 @@ def test_validation_loss_and_accuracy(backend: str) -> None:
 
 @on_both
 def test_rows_of_weight_zero_are_left_out(backend: str) -> None:
-    X, y = _data(40)
+    X, y = data(40)
     weight = np.ones(40)
     weight[::2] = 0.0
-    one, other = _net(backend), _net(backend)
+    one, other = network(backend), network(backend)
     with_zeros = one.fit(X, y, epochs=3, batch_size=4, sample_weight=weight)
     without = other.fit(X[1::2], y[1::2], epochs=3, batch_size=4)
     np.testing.assert_allclose(with_zeros.loss, without.loss, rtol=1e-12)
@@ -178,8 +168,8 @@ def test_rows_of_weight_zero_are_left_out(backend: str) -> None:
 
 @on_both
 def test_clipping_bounds_the_step(backend: str) -> None:
-    X, y = _data()
-    net = _net(backend)
+    X, y = data()
+    net = network(backend)
     before = net.parameters.copy()
     net.loss_and_gradients(X, y)
     assert np.linalg.norm(net.gradients) > 0.01
@@ -190,143 +180,6 @@ def test_clipping_bounds_the_step(backend: str) -> None:
     gradient = net.gradients.copy()
     net.train_step(X, y, SGD(1.0, clip_norm=1e6))
     np.testing.assert_allclose(before - net.parameters, gradient, rtol=1e-9, atol=1e-14)
-
-
-# --- Early stopping ---------------------------------------------------------------------------------------------------
-
-
-class SetParameters(Callback):
-    """Writes known numbers into the network behind each epoch, and keeps what the epoch left."""
-
-    def __init__(self) -> None:
-        self.kept = []
-
-    def on_epoch_end(self, fit: object) -> None:
-        self.kept.append(fit.net.parameters.copy())
-
-
-@on_both
-def test_early_stopping_restores_the_best(backend: str) -> None:
-    X, y = _data(30)
-    Xv, yv = RNG(9).normal(size=(30, 4)), RNG(9).integers(0, 3, 30)  # cannot be learnt: the loss rises soon
-    net, record = _net(backend), SetParameters()
-    stopping = EarlyStopping(patience=4, min_delta=1e-3)
-    history = net.fit(
-        X, y, optimizer=Adam(0.05), epochs=200, validation_data=(Xv, yv), early_stopping=stopping, callbacks=[record]
-    )
-    best = history.best_epoch
-    assert len(history.loss) == len(history.val_loss) < 200
-    assert len(history.loss) == best + 1 + 4
-    assert min(history.val_loss) > history.val_loss[best] - 1e-3
-    np.testing.assert_array_equal(net.parameters, record.kept[best])
-    assert net.loss(Xv, yv) == pytest.approx(history.val_loss[best], rel=1e-12)
-
-
-@on_both
-def test_early_stopping_without_restoring_and_on_other_numbers(backend: str) -> None:
-    X, y = _data(30)
-    net, record = _net(backend), SetParameters()
-    stopping = EarlyStopping("loss", patience=1, min_delta=10.0, restore_best=False)
-    history = net.fit(X, y, epochs=50, early_stopping=stopping, callbacks=[record])
-    assert len(history.loss) == 2
-    assert history.best_epoch is None
-    np.testing.assert_array_equal(net.parameters, record.kept[-1])
-    rising = _net(backend).fit(
-        X, y, optimizer=Adam(0.05), epochs=40, validation_data=(X, y), early_stopping=EarlyStopping("val_accuracy", 40)
-    )
-    assert rising.best_epoch == int(np.argmax(rising.val_accuracy)) > 0
-
-
-@on_both
-def test_restored_also_where_the_epochs_run_out(backend: str) -> None:
-    X, y = _data(30)
-    net = _net(backend)
-    Xv, yv = RNG(9).normal(size=(30, 4)), RNG(9).integers(0, 3, 30)
-    history = net.fit(
-        X, y, optimizer=Adam(0.1), epochs=30, validation_data=(Xv, yv), early_stopping=EarlyStopping(patience=99)
-    )
-    assert len(history.loss) == 30
-    assert net.loss(Xv, yv) == pytest.approx(min(history.val_loss), rel=1e-12)
-
-
-# --- Callbacks and progress -------------------------------------------------------------------------------------------
-
-
-class Recorder(Callback):
-    def __init__(self) -> None:
-        self.calls: list[tuple] = []
-
-    def on_fit_begin(self, fit: object) -> None:
-        self.calls.append(("begin", fit.epochs, fit.n_batches, fit.n_rows))
-
-    def on_batch_end(self, fit: object) -> None:
-        self.calls.append(("batch", fit.epoch, fit.batch))
-
-    def on_epoch_end(self, fit: object) -> None:
-        assert fit.history.loss[-1] == fit.loss
-        self.calls.append(("epoch", fit.epoch))
-
-    def on_fit_end(self, fit: object) -> None:
-        self.calls.append(("end", fit.failed))
-
-
-@on_both
-def test_callbacks_are_called_in_order(backend: str) -> None:
-    X, y = _data(10)
-    recorder = Recorder()
-    _net(backend).fit(X, y, epochs=2, batch_size=5, callbacks=[recorder])
-    first = [("batch", 0, 1), ("batch", 1, 0), ("epoch", 1)]
-    second = [("batch", 1, 1), ("batch", 2, 0), ("epoch", 2)]
-    assert recorder.calls == [("begin", 2, 2, 10), *first, *second, ("end", False)]
-
-
-@on_both
-def test_a_callback_may_stop_and_set_the_rate(backend: str) -> None:
-    class Halve(Callback):
-        def on_epoch_end(self, fit: object) -> None:
-            fit.optimizer.lr /= 2
-            if fit.epoch == 4:
-                fit.stop()
-
-    X, y = _data()
-    history = _net(backend).fit(X, y, optimizer=SGD(0.8), epochs=100, callbacks=[Halve()])
-    assert history.lr == [0.8, 0.4, 0.2, 0.1]
-
-
-@on_both
-@pytest.mark.parametrize("hook", ["on_fit_begin", "on_batch_end", "on_segment_end", "on_epoch_end", "on_fit_end"])
-def test_an_exception_in_a_callback_leaves_network_and_history(backend: str, hook: str) -> None:
-    calls = []
-
-    def fail(self: Callback, fit: object) -> None:
-        calls.append(1)
-        if len(calls) > (1 if hook in ("on_epoch_end", "on_batch_end") else 0):
-            raise RuntimeError("from the callback")
-
-    X, y = _data()
-    net, recorder = _net(backend), Recorder()
-    broken = type("Broken", (Callback,), {hook: fail})()
-    with pytest.raises(RuntimeError, match="from the callback"):
-        net.fit(X, y, epochs=3, batch_size=10, callbacks=[recorder, broken])
-    assert recorder.calls[-1] == ("end", hook != "on_fit_end")
-    epochs = {"on_fit_end": 3, "on_epoch_end": 2}.get(hook, 0)
-    assert len(net.history.loss) == epochs
-    assert np.isfinite(net.parameters).all()
-    assert np.isfinite(net.fit(X, y, epochs=1).loss).all()
-
-
-@on_both
-def test_progress_shows_loss_and_samples_per_second(backend: str, capsys: pytest.CaptureFixture) -> None:
-    pytest.importorskip("tqdm")
-    X, y = _data()
-    _net(backend).fit(X, y, epochs=3, validation_data=(X, y), progress=True)
-    shown = capsys.readouterr().err
-    assert "samples/s" in shown
-    assert "loss=" in shown
-    assert "val_accuracy=" in shown
-    assert "150/150" in shown
-    _net(backend).fit(X, y, epochs=2, callbacks=[ProgressBar(desc="digits", unit_scale=False)])
-    assert "digits: 100%" in capsys.readouterr().err
 
 
 # --- Endings that are no success --------------------------------------------------------------------------------------
@@ -387,8 +240,8 @@ def test_ctrl_c_keeps_network_and_history(backend: str) -> None:
             if fit.epoch == 2 and fit.batch == 1:
                 raise KeyboardInterrupt
 
-    X, y = _data()
-    net, adam, recorder = _net(backend), Adam(0.01), Recorder()
+    X, y = data()
+    net, adam, recorder = network(backend), Adam(0.01), Recorder()
     with pytest.raises(KeyboardInterrupt):
         net.fit(X, y, optimizer=adam, epochs=10, batch_size=10, callbacks=[Interrupt(), recorder])
     assert len(net.history.loss) == 2
@@ -449,8 +302,8 @@ def test_ctrl_c_inside_the_engine(backend: str) -> None:
     ],
 )
 def test_arguments_that_are_refused(options: dict, error: type[Exception], message: str) -> None:
-    X, y = _data()
-    net = _net()
+    X, y = data()
+    net = network()
     before = net.parameters.copy()
     with pytest.raises(error, match=message):
         net.fit(X, y, **options)
@@ -474,8 +327,8 @@ def test_early_stopping_refuses(options: dict, error: type[Exception]) -> None:
 
 
 def test_history_says_what_it_holds() -> None:
-    X, y = _data()
-    history = _net().fit(X, y, epochs=2, validation_data=(X, y))
+    X, y = data()
+    history = network().fit(X, y, epochs=2, validation_data=(X, y))
     assert repr(history).startswith("History(2 epochs, 2 steps, ")
     assert f"val_loss={history.val_loss[-1]:.4g}" in repr(history)
     assert copy.deepcopy(history) == history

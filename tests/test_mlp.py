@@ -1,23 +1,14 @@
-"""The network object: construction, views, prediction, single steps, copies, and what is refused."""
-
-import copy
-import pickle
-import subprocess
-import sys
-import weakref
+"""The network object: construction, prediction, targets, and what is refused."""
 
 import numpy as np
 import pytest
 from backends import TOLERANCE, on_both
+from fits import small_network
 
 import fastnn
-from fastnn import MLP, SGD, Adam
+from fastnn import MLP, SGD
 
 RNG = np.random.default_rng
-
-
-def _net(backend: str, **options: object) -> MLP:
-    return MLP([3, 4, 2], **{"activation": "tanh", "seed": 1, "backend": backend, **options})
 
 
 # --- Construction -----------------------------------------------------------------------------------------------------
@@ -95,42 +86,11 @@ def test_defaults() -> None:
 
 @on_both
 def test_the_seed_fixes_the_weights_in_both_dtypes(backend: str) -> None:
-    one, same, other = (_net(backend, seed=seed) for seed in (5, 5, 6))
+    one, same, other = (small_network(backend, seed=seed) for seed in (5, 5, 6))
     np.testing.assert_array_equal(one.parameters, same.parameters)
     assert not np.array_equal(one.parameters, other.parameters)
-    double = _net(backend, seed=5, dtype="float64")
+    double = small_network(backend, seed=5, dtype="float64")
     np.testing.assert_array_equal(double.parameters.astype("float32"), one.parameters)
-
-
-# --- Views ------------------------------------------------------------------------------------------------------------
-
-
-@on_both
-def test_weights_and_biases_are_views(backend: str) -> None:
-    net = _net(backend, dtype="float64")
-    vector = net.parameters
-    net.weights[0][...] = 1.0
-    net.biases[0][...] = 2.0
-    net.weights[1] = np.full((4, 2), 3.0)
-    net.biases[-1] = [4.0, 5.0]
-    np.testing.assert_array_equal(vector, [1.0] * 12 + [2.0] * 4 + [3.0] * 8 + [4.0, 5.0])
-    assert net.parameters is vector or np.shares_memory(net.parameters, vector)
-    expected = np.tanh(np.ones(3) @ np.ones((3, 4)) + 2) @ np.full((4, 2), 3.0) + [4, 5]
-    np.testing.assert_allclose(net.predict([1.0, 1.0, 1.0]), expected, rtol=1e-12)
-    with pytest.raises(ValueError, match=r"weights\[0\]: wanted shape \(3, 4\), got \(4, 3\)"):
-        net.weights[0] = np.ones((4, 3))
-
-
-@on_both
-def test_gradients_are_views_of_the_flat_vector(backend: str) -> None:
-    net = _net(backend)
-    loss, gradients = net.loss_and_gradients(np.ones((5, 3)), np.ones((5, 2)))
-    assert isinstance(loss, float)
-    assert [(dW.shape, db.shape) for dW, db in gradients] == [((3, 4), (4,)), ((4, 2), (2,))]
-    flat = np.concatenate([a.ravel() for pair in gradients for a in pair])
-    np.testing.assert_array_equal(flat, net.gradients)
-    assert all(np.shares_memory(a, net.gradients) for pair in gradients for a in pair)
-    assert np.any(flat)
 
 
 # --- Prediction -------------------------------------------------------------------------------------------------------
@@ -139,7 +99,7 @@ def test_gradients_are_views_of_the_flat_vector(backend: str) -> None:
 @on_both
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_predict_takes_what_can_be_converted(backend: str, dtype: str) -> None:
-    net = _net(backend, dtype=dtype)
+    net = small_network(backend, dtype=dtype)
     X = RNG(0).integers(-3, 4, size=(6, 3))
     wanted = net.predict(X.astype(dtype))
     assert wanted.dtype == dtype
@@ -170,7 +130,7 @@ def test_predict_takes_what_can_be_converted(backend: str, dtype: str) -> None:
 
 @on_both
 def test_predict_into_a_buffer(backend: str) -> None:
-    net, X = _net(backend), RNG(0).normal(size=(6, 3)).astype("float32")
+    net, X = small_network(backend), RNG(0).normal(size=(6, 3)).astype("float32")
     out = np.empty((6, 2), "float32")
     assert net.predict(X, out) is out
     np.testing.assert_array_equal(out, net.predict(X))
@@ -218,7 +178,7 @@ def test_an_error_that_conversion_cannot_mend_is_passed_on(backend: str, monkeyp
                 raise ValueError("time is up")
 
     calls: list[object] = []
-    net = _net(backend)
+    net = small_network(backend)
     X = np.zeros((5, 3), net.dtype)
     monkeypatch.setattr(net, "_engine", Alarmed())
     with pytest.raises(ValueError, match="time is up"):
@@ -228,7 +188,7 @@ def test_an_error_that_conversion_cannot_mend_is_passed_on(backend: str, monkeyp
 
 @on_both
 def test_step_is_an_integer(backend: str) -> None:
-    net, X, Y = _net(backend, dropout=0.5), np.ones((4, 3)), np.ones((4, 2))
+    net, X, Y = small_network(backend, dropout=0.5), np.ones((4, 3)), np.ones((4, 2))
     for call in (net.loss, net.loss_and_gradients):
         with pytest.raises(TypeError, match=r"step: wanted an integer, got 1\.5"):
             call(X, Y, step=1.5)
@@ -242,7 +202,7 @@ def test_labels_that_another_thread_changes_are_not_used(backend: str) -> None:
             y[:] = 1_000_000
 
     X, y = np.zeros((4, 3), "float32"), np.array([0, 1, 1, 0], np.intp)
-    net, other = (_net(backend, output="softmax") for _ in range(2))
+    net, other = (small_network(backend, output="softmax") for _ in range(2))
     expected = other.fit(X, y.copy(), epochs=3, validation_data=(X, y.copy()))
     history = net.fit(X, y, epochs=3, validation_data=(X, y), callbacks=[Change()])
     assert (history.loss, history.val_loss) == (expected.loss, expected.val_loss)
@@ -266,7 +226,7 @@ def test_labels_that_another_thread_changes_are_not_used(backend: str) -> None:
     ],
 )
 def test_inputs_that_are_refused(backend: str, X: object, error: type[Exception], message: str) -> None:
-    net = _net(backend)
+    net = small_network(backend)
     for method in (net.predict, net.activations, net.jacobian):
         with pytest.raises(error, match=message):
             method(X)
@@ -274,14 +234,14 @@ def test_inputs_that_are_refused(backend: str, X: object, error: type[Exception]
 
 @on_both
 def test_nan_in_a_row_stays_in_that_row(backend: str) -> None:
-    net, X = _net(backend), np.zeros((3, 3), "float32")
+    net, X = small_network(backend), np.zeros((3, 3), "float32")
     X[1, 0] = np.nan
     np.testing.assert_array_equal(np.isnan(net.predict(X)).all(axis=1), [False, True, False])
 
 
 @on_both
 def test_input_gradient_shapes(backend: str) -> None:
-    net, X = _net(backend), RNG(0).normal(size=(6, 3))
+    net, X = small_network(backend), RNG(0).normal(size=(6, 3))
     dY = RNG(1).normal(size=(6, 2))
     dX = net.input_gradient(X, dY)
     assert dX.shape == (6, 3)
@@ -321,7 +281,7 @@ SOFTMAX, SIGMOID, SQUARES = ({"task": task} for task in ("multiclass", "binary",
     ],
 )
 def test_targets_that_are_refused(backend: str, options: dict, y: object, error: type[Exception], message: str) -> None:
-    net, X = _net(backend, **options), np.ones((4, 3), "float32")
+    net, X = small_network(backend, **options), np.ones((4, 3), "float32")
     before = net.parameters.copy()
     for call in (
         lambda: net.loss(X, y),
@@ -338,7 +298,7 @@ def test_targets_that_are_refused(backend: str, options: dict, y: object, error:
 @on_both
 def test_forms_of_targets_that_mean_the_same(backend: str) -> None:
     X = RNG(0).normal(size=(4, 3))
-    net, labels = _net(backend, **SOFTMAX), [0, 1, 1, 0]
+    net, labels = small_network(backend, **SOFTMAX), [0, 1, 1, 0]
     wanted = net.loss(X, labels)
     for y in (np.array(labels, "u1"), np.array(labels, bool), np.eye(2)[labels], np.eye(2, dtype=int)[labels]):
         assert net.loss(X, y) == pytest.approx(wanted, rel=1e-6)
@@ -359,7 +319,7 @@ def test_forms_of_targets_that_mean_the_same(backend: str) -> None:
     ],
 )
 def test_weights_that_are_refused(backend: str, weight: list, message: str) -> None:
-    net, X, Y = _net(backend), np.ones((4, 3)), np.ones((4, 2))
+    net, X, Y = small_network(backend), np.ones((4, 3)), np.ones((4, 2))
     for call in (lambda: net.loss(X, Y, weight), lambda: net.fit(X, Y, sample_weight=weight)):
         with pytest.raises(ValueError, match=message):
             call()
@@ -367,7 +327,7 @@ def test_weights_that_are_refused(backend: str, weight: list, message: str) -> N
 
 @on_both
 def test_no_rows_and_not_finite_inputs_are_refused(backend: str) -> None:
-    net, X, Y = _net(backend), np.ones((4, 3)), np.ones((4, 2))
+    net, X, Y = small_network(backend), np.ones((4, 3)), np.ones((4, 2))
     with pytest.raises(ValueError, match="at least one row"):
         net.loss(X[:0], Y[:0])
     with pytest.raises(ValueError, match="at least one row"):
@@ -381,7 +341,7 @@ def test_no_rows_and_not_finite_inputs_are_refused(backend: str) -> None:
 
 @on_both
 def test_weights_weigh(backend: str) -> None:
-    net, rng = _net(backend, dtype="float64"), RNG(0)
+    net, rng = small_network(backend, dtype="float64"), RNG(0)
     X, Y = rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
     weight = np.array([2.0, 0.0, 1.0, 3.0, 1.0])
     repeated = np.repeat(np.arange(5), weight.astype(int))
@@ -390,232 +350,3 @@ def test_weights_weigh(backend: str) -> None:
     same, _ = net.loss_and_gradients(X[repeated], Y[repeated])
     assert loss == pytest.approx(same, rel=1e-12)
     np.testing.assert_allclose(gradients, net.gradients, rtol=1e-11, atol=1e-14)
-
-
-# --- Single steps -----------------------------------------------------------------------------------------------------
-
-
-@on_both
-def test_train_step_converts_and_learns(backend: str) -> None:
-    rng = RNG(0)
-    X, y = rng.normal(size=(32, 3)), rng.integers(0, 2, 32)
-    fast, slow, adam = _net(backend, **SOFTMAX), _net(backend, **SOFTMAX), Adam(0.05)
-    for _ in range(30):
-        loss = fast.train_step(X.astype("float32"), y.astype(np.intp), adam)
-        assert slow.train_step(X.tolist(), y.tolist(), adam) == loss
-    np.testing.assert_array_equal(fast.parameters, slow.parameters)
-    assert loss < 0.6
-    assert adam.state(fast).t == adam.state(slow).t == 30
-
-
-@on_both
-def test_train_step_that_is_not_finite_changes_nothing(backend: str) -> None:
-    net, adam = _net(backend), Adam(0.1)
-    X, Y = np.ones((4, 3), "float32"), np.ones((4, 2), "float32")
-    X[1, 1] = np.inf
-    net.weights[0][1] = 0.0
-    before = net.parameters.copy()
-    assert np.isnan(net.train_step(X, Y, adam))
-    np.testing.assert_array_equal(net.parameters, before)
-    assert adam.state(net).t == 0
-    assert not adam.state(net).slots.any()
-
-
-@on_both
-def test_train_step_follows_schedule_rate_and_reset(backend: str) -> None:
-    X, Y = np.ones((1, 3)), np.ones((1, 2))
-    net = _net(backend, dtype="float64")
-
-    def rate(optimizer: SGD) -> float:
-        net.loss_and_gradients(X, Y)
-        gradient, before = net.gradients.copy(), net.parameters.copy()
-        net.train_step(X, Y, optimizer)
-        return float(np.linalg.norm(net.parameters - before) / np.linalg.norm(gradient))
-
-    scheduled = SGD(lambda step: 0.01 * (step + 1))
-    assert [rate(scheduled) for _ in range(3)] == pytest.approx([0.01, 0.02, 0.03])
-    scheduled.reset(net)
-    assert rate(scheduled) == pytest.approx(0.01)
-    plain = SGD(0.05)
-    assert rate(plain) == pytest.approx(0.05)
-    plain.lr = 0.02
-    assert rate(plain) == pytest.approx(0.02)
-    with pytest.raises(TypeError, match="optimizer: wanted an optimiser"):
-        net.train_step(X, Y, "adam")
-
-
-def test_an_optimizer_keeps_networks_apart_and_lets_them_go() -> None:
-    adam, X, Y = Adam(0.1), np.ones((1, 3)), np.ones((1, 2))
-    nets = [_net("reference", seed=seed) for seed in (0, 1)]
-    nets[0].train_step(X, Y, adam)
-    nets[0].train_step(X, Y, adam)
-    nets[1].train_step(X, Y, adam)
-    assert [adam.state(net).t for net in nets] == [2, 1]
-    gone = weakref.ref(nets[0])
-    del nets[0]
-    assert gone() is None
-    assert len(adam._states) == 1
-
-
-# --- Optimisers as objects --------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("make", "error", "message"),
-    [
-        (lambda: SGD(-0.1), ValueError, "lr: wanted a finite number >= 0, got -0.1"),
-        (lambda: SGD(float("nan")), ValueError, "lr: "),
-        (lambda: SGD("fast"), TypeError, "lr: wanted a number or a schedule, got 'fast'"),
-        (lambda: SGD(0.1, momentum=1.0), ValueError, r"momentum: wanted a number in \[0, 1\), got 1.0"),
-        (lambda: SGD(0.1, nesterov=True), ValueError, "momentum > 0"),
-        (lambda: Adam(beta2=1.0), ValueError, "beta2"),
-        (lambda: Adam(epsilon=0.0), ValueError, "epsilon: wanted a finite number > 0"),
-        (lambda: fastnn.AdamW(weight_decay=-1), ValueError, "weight_decay"),
-        (lambda: fastnn.RMSprop(beta=None), TypeError, "beta: wanted a number, got None"),
-        (lambda: SGD(0.1, clip_norm=0.0), ValueError, "clip_norm"),
-        (lambda: setattr(Adam(), "beta1", 0.5), AttributeError, "only lr can be changed"),
-        (lambda: setattr(Adam(), "clip_norm", 0.5), AttributeError, "only lr can be changed"),
-        (lambda: setattr(Adam(), "lr", -1.0), ValueError, "lr: "),
-        (lambda: Adam().gamma, AttributeError, "'Adam' object has no attribute 'gamma'"),
-    ],
-)
-def test_optimizers_refuse(make: object, error: type[Exception], message: str) -> None:
-    with pytest.raises(error, match=message):
-        make()
-
-
-def test_optimizers_copy_their_settings_only() -> None:
-    adam, net = Adam(0.1, clip_norm=2.0), _net("reference")
-    net.train_step(np.ones((1, 3)), np.ones((1, 2)), adam)
-    for other in (pickle.loads(pickle.dumps(adam)), copy.copy(adam), copy.deepcopy(adam)):
-        assert repr(other) == repr(adam) == "Adam(lr=0.1, beta1=0.9, beta2=0.999, epsilon=1e-08, clip_norm=2.0)"
-        assert other.state(net).t == 0
-    assert adam.state(net).t == 1
-
-
-# --- Copies, text, import ---------------------------------------------------------------------------------------------
-
-
-@on_both
-@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
-def test_copies_are_equal_and_independent(backend: str, again: object) -> None:
-    net = _net(backend, dropout=0.1, l2=0.1)
-    net.fit(np.ones((4, 3)), np.ones((4, 2)), epochs=1)
-    other = again(net)
-    assert (other.spec, other.backend, repr(other)) == (net.spec, net.backend, repr(net))
-    assert other.history.loss == net.history.loss
-    np.testing.assert_array_equal(other.parameters, net.parameters)
-    other.parameters[...] = 0.0
-    assert net.parameters.any()
-
-
-class Tagged(MLP):
-    def __init__(self, tag: object) -> None:
-        super().__init__([3, 2], seed=0)
-        self.tag = tag
-
-
-@pytest.mark.parametrize("again", [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))])
-def test_copies_keep_attributes_of_the_users(again: object) -> None:
-    net, adam = Tagged(["a"]), Adam()
-    net.self, net.note = net, 1
-    net.train_step(np.ones((4, 3)), np.ones((4, 2)), adam)
-    other = again(net)
-    assert (type(other), other.tag, other.note) == (Tagged, ["a"], 1)
-    assert other.self is (net if again is copy.copy else other)
-    assert (other.tag is net.tag) == (again is copy.copy)
-    before = net.parameters.copy()
-    other.train_step(np.ones((4, 3)), np.ones((4, 2)), adam)
-    assert (adam.state(net).t, adam.state(other).t) == (1, 1)
-    np.testing.assert_array_equal(net.parameters, before)
-
-
-@on_both
-@pytest.mark.parametrize(
-    ("change", "error", "message"),
-    [
-        ({"parameters": np.ones(5)}, ValueError, r"parameters: wanted shape \(26,\), got \(5,\)"),
-        ({"parameters": np.full(26, "a")}, TypeError, "parameters: wanted an array of real numbers"),
-        ({"backend": "gpu"}, ValueError, "backend: wanted"),
-    ],
-)
-def test_a_state_that_is_refused_changes_nothing(
-    backend: str, change: dict, error: type[Exception], message: str
-) -> None:
-    net = _net(backend)
-    engine, before = net._engine, net.parameters.copy()
-    with pytest.raises(error, match=message):
-        net.__setstate__({**net.__getstate__(), **change})
-    assert net._engine is engine
-    np.testing.assert_array_equal(net.parameters, before)
-
-
-@on_both
-@pytest.mark.parametrize(
-    ("index", "value", "error", "message"),
-    [
-        (0, None, TypeError, r"weights\[0\]: wanted an array of real numbers, got NoneType"),
-        (0, 1j, TypeError, r"weights\[0\]: wanted an array of real numbers"),
-        (-1, np.ones(4), ValueError, r"weights\[-1\]: wanted shape \(4, 2\), got \(4,\)"),
-        (slice(0, 1), [np.ones((3, 4))], TypeError, "weights: number of a layer: wanted an integer, got slice"),
-        (2, 0.0, IndexError, "out of range"),
-    ],
-)
-def test_weights_say_what_they_take(
-    backend: str, index: object, value: object, error: type[Exception], message: str
-) -> None:
-    net = _net(backend)
-    before = net.parameters.copy()
-    with pytest.raises(error, match=message):
-        net.weights[index] = value
-    np.testing.assert_array_equal(net.parameters, before)
-    net.weights[0], net.weights[-1], net.biases[1] = np.ones((3, 4)), 2, [3, 4]
-    assert (net.weights[0] == 1).all()
-    assert (net.weights[1] == 2).all()
-    assert net.biases[1].tolist() == [3, 4]
-
-
-def test_repr_says_what_it_is() -> None:
-    net = MLP([784, 100, 10], output="softmax", seed=0)
-    text = "MLP([784, 100, 10], activation='relu', output=softmax, loss=softmax_cross_entropy, "
-    assert repr(net) == text + "79510 float32 parameters, compiled)"
-
-
-def test_import_and_training_bring_only_what_they_need() -> None:
-    optional = {"matplotlib", "tqdm", "safetensors", "sklearn", "torch", "autograd", "scipy.special"}
-    own = {f"fastnn.{name}" for name in ("datasets", "kernels", "plot", "reference", "_reference_engine", "bench")}
-    code = (
-        "import sys, fastnn; fastnn.MLP([2, 1]).fit([[1, 2]], [3], epochs=1); "
-        f"heavy = {optional | own} & set(sys.modules); "
-        "assert not heavy, heavy; "
-        "assert set(fastnn.__all__) <= set(dir(fastnn)); "
-        "from fastnn import *; assert set(fastnn.__all__) <= set(globals()); "
-        "assert kernels.relu_forward.__doc__ == reference.relu_forward.__doc__; print('fine')"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr
-
-
-def test_show_config(capsys: pytest.CaptureFixture) -> None:
-    config = fastnn.show_config()
-    printed = capsys.readouterr().out
-    assert config["version"] == fastnn.__version__
-    assert config["isa"] in config["isa_available"]
-    for part in (config["version"], config["isa"], config["blas"], "FASTNN_ISA", "FASTNN_GEMM", "FASTNN_NUM_THREADS"):
-        assert part in printed
-
-
-def test_settings_come_back_after_the_block() -> None:
-    before = fastnn.show_config()
-    other = before["threads"] % 2 + 1
-    with fastnn.isa("base"), fastnn.gemm("own"), fastnn.threads(other):
-        inside = fastnn.show_config()
-    assert (inside["isa"], inside["gemm"], inside["threads"]) == ("base", "own", other)
-    assert fastnn.show_config() == before
-    with pytest.raises(ZeroDivisionError), fastnn.isa("base"), fastnn.gemm("own"), fastnn.threads(other):
-        raise ZeroDivisionError
-    assert fastnn.show_config() == before
-    for wrong in (fastnn.isa("mmx"), fastnn.gemm("gpu"), fastnn.threads(0)):
-        with pytest.raises(ValueError, match="wanted"), wrong:
-            pass
-    assert fastnn.show_config() == before

@@ -22,7 +22,7 @@ SANITIZE = "-fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recov
 CFLAGS = {"address": f"-O1 -g {SANITIZE}", "debug": "-O1 -g -UNDEBUG"}
 # What runs C code on arrays that tests shape. Not here: what starts processes or builds (test_cimport, _cli, _demo,
 # _processes, _sklearn_memory), measures time or memory (test_bench, _float_environment, _leaks), or is mostly Python.
-ADDRESS_TESTS = "kernels arrays bad_input sizes narrow random threads mlp fit gradients io"
+ADDRESS_TESTS = "kernels arrays bad_input sizes narrow random threads mlp mlp_copies optim fit callbacks gradients io"
 TESTS = {"address": [f"tests/test_{name}.py" for name in ADDRESS_TESTS.split()], "debug": ["tests"]}
 # Test -> why it cannot pass in this mode.
 LEFT_OUT: dict[str, dict[str, str]] = {"address": {}, "debug": {}}
