@@ -1,6 +1,8 @@
 """Arguments that lie about themselves, or do something to others while they are converted: an error, never a crash."""
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -99,3 +101,40 @@ def test_weights_whose_sum_is_no_number() -> None:
     before, X, Y = net.parameters.copy(), np.ones((64, 3)), np.ones((64, 2))
     assert np.isnan(net.train_step(X, Y, SGD(0.1), np.full(64, 1e307)))
     np.testing.assert_array_equal(net.parameters, before)
+
+
+CHANGED_LABELS = """
+import threading, time
+import numpy as np
+from fastnn import MLP, SGD, kernels
+
+X, y, z = np.zeros((20_000, 8), np.float32), np.zeros(20_000, np.intp), np.zeros((20_000, 50), np.float32)
+net, sgd, done = MLP([8, 50], output="softmax", seed=0), SGD(0.1), False
+
+def change():
+    while not done:
+        y[:] = 2**40
+        y[:] = 0
+
+thread = threading.Thread(target=change)
+thread.start()
+end, calls = time.monotonic() + 1, 0
+while time.monotonic() < end or calls < 10:
+    for call in (lambda: net.train_step(X, y, sgd), lambda: kernels.softmax_cross_entropy(z, y)):
+        try:
+            call()
+            calls += 1
+        except ValueError:  # seen in time
+            pass
+done = True
+thread.join()
+print("fine")
+"""
+
+
+def test_labels_that_another_thread_writes_are_no_addresses() -> None:
+    """Between the check of them and their use they may have become anything."""
+    done = subprocess.run(
+        [sys.executable, "-c", CHANGED_LABELS], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, "fine\n"), done.stderr

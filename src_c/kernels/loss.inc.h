@@ -8,6 +8,13 @@ FNN_INLINE double KERNEL(row_weight)(const fnn_targets *t, ptrdiff_t row) {
     return t->weight ? t->scale * (double)((const real *)t->weight)[row] : t->scale;
 }
 
+/* Which of the O columns is a row's. Labels were checked, but are the caller's: what another thread makes of one since must not
+   become an address, so it is read once, and what is no column any more counts as the first. */
+FNN_INLINE ptrdiff_t KERNEL(label)(const fnn_targets *t, ptrdiff_t row, ptrdiff_t O) {
+    const ptrdiff_t label = ((const volatile ptrdiff_t *)t->labels)[row];
+    return label >= 0 && label < O ? label : 0;
+}
+
 /* Cross-entropies of single outcomes with their probabilities kept within t->bound and 1 - t->bound. */
 FNN_INLINE vec KERNEL(bounded)(vec loss, const fnn_targets *t) {
     if (t->bound > 0) /* -log(1 - bound) is bound for one that small */
@@ -42,7 +49,7 @@ static double KERNEL(long_cross_entropy)(void *dz_, const void *z_, const fnn_ta
                     expected += (double)target[j] * ((double)z[j] - (double)top);
             }
         } else {
-            expected = (double)z[t->labels[row]] - (double)top;
+            expected = (double)z[KERNEL(label)(t, row, O)] - (double)top;
         }
         const real sum = dz ? KERNEL(row_exponentials)(dz, z, top, O, 0) : KERNEL(row_exponential_sum)(z, top, O);
         /* Σ e^(z - top): exactly 1 where the top outweighs all the others. */
@@ -62,7 +69,7 @@ static double KERNEL(long_cross_entropy)(void *dz_, const void *z_, const fnn_ta
         } else {
             for (ptrdiff_t j = 0; j < O; j += VL)
                 KERNEL(store_part)(dz + j, KERNEL(load_part)(dz + j, O - j) * (real)w, O - j);
-            dz[t->labels[row]] -= (real)w;
+            dz[KERNEL(label)(t, row, O)] -= (real)w;
         }
     }
     return total;
@@ -86,7 +93,7 @@ static double KERNEL(short_cross_entropy)(real *dz, const real *z, const fnn_tar
             const ptrdiff_t row = KERNEL(target_row)(t, i + r);
             weights[r] = (real)KERNEL(row_weight)(t, row);
             if (t->labels)
-                expected[r] = line[r * O + t->labels[row]] - tops[r];
+                expected[r] = line[r * O + KERNEL(label)(t, row, O)] - tops[r];
             else
                 memcpy(targets + r * O, (const real *)t->target + row * O, (size_t)O * sizeof(real));
         }
@@ -130,7 +137,7 @@ static double KERNEL(short_cross_entropy)(real *dz, const real *z, const fnn_tar
             }
         }
         for (ptrdiff_t r = 0; dz && t->labels && r < n; r++)
-            dz[(i + r) * O + t->labels[KERNEL(target_row)(t, i + r)]] -= weights[r];
+            dz[(i + r) * O + KERNEL(label)(t, KERNEL(target_row)(t, i + r), O)] -= weights[r];
     }
     return total;
 }
