@@ -78,7 +78,7 @@ class OptimizerState:
         Raises
         ------
         ValueError
-            An array has another shape or dtype, or is not C-contiguous; the message says which.
+            An array has another shape or dtype, is read-only, or is not C-contiguous; the message says which.
 
         Examples
         --------
@@ -95,7 +95,8 @@ class OptimizerState:
         for name, (kind, shape) in wanted.items():
             a = getattr(self, name)
             if a.dtype != kind or a.shape != shape or not a.flags.carray:
-                raise ValueError(f"state.{name}: wanted {kind} {shape}, got {a.dtype} {a.shape}")
+                layout = "" if a.flags.carray else ", not writable, aligned and C-contiguous"
+                raise ValueError(f"state.{name}: wanted {kind} {shape}, got {a.dtype} {a.shape}{layout}")
 
     def save(self, parameters: npt.NDArray[Any]) -> None:
         """Write the snapshot.

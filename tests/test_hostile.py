@@ -55,6 +55,9 @@ def test_an_optimizer_state_that_does_not_fit_is_refused() -> None:
     adam.state(other).slots = np.zeros((0, 26))
     with pytest.raises(ValueError, match=re.escape("state.slots: wanted float64 (2, 26), got float64 (0, 26)")):
         other.train_step(X, Y, adam)
+    adam.state(other).slots = np.zeros((26, 2)).T
+    with pytest.raises(ValueError, match=re.escape("float64 (2, 26), not writable, aligned and C-contiguous")):
+        other.train_step(X, Y, adam)
 
 
 @pytest.mark.parametrize("batch", [-(10**6), 10**6])

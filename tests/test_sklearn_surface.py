@@ -131,6 +131,15 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 
+def test_a_first_partial_fit_that_is_refused_fixes_no_classes() -> None:
+    model = ours.MLPClassifier([3], random_state=0)
+    with pytest.raises(ValueError, match="NaN"):
+        model.partial_fit([[np.nan], [1.0]], [0, 1], classes=[0, 1])
+    assert not hasattr(model, "classes_")
+    model.partial_fit([[0.0], [1.0]], [5, 6], classes=[5, 6])
+    np.testing.assert_array_equal(model.classes_, [5, 6])
+
+
 @pytest.mark.parametrize("incremental", [False, True], ids=["fit", "partial_fit"])
 @pytest.mark.parametrize("name", REFUSED)
 def test_a_refused_fit_leaves_the_model_as_it_was(fitted: Any, name: str, incremental: bool) -> None:

@@ -158,10 +158,16 @@ n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_, class
         -------
         self
         """
-        if _check_partial_fit_first_call(self, classes):
-            self._label_binarizer = LabelBinarizer()
-            self._label_binarizer.fit(y if type_of_target(y).startswith("multilabel") else classes)
-        return self._fit(X, y, sample_weight=sample_weight, incremental=True)
+        known = hasattr(self, "classes_")
+        try:
+            if _check_partial_fit_first_call(self, classes):
+                self._label_binarizer = LabelBinarizer()
+                self._label_binarizer.fit(y if type_of_target(y).startswith("multilabel") else classes)
+            return self._fit(X, y, sample_weight=sample_weight, incremental=True)
+        except BaseException:
+            if not known and not hasattr(self, "coefs_"):  # refused: the next call is the first again
+                self.__dict__.pop("classes_", None)
+            raise
 
     def predict(self, X: Any, *, check_input: bool = True) -> Array:
         """The classes of the rows of X.
