@@ -173,9 +173,11 @@ def slowdown(usual: Callable[[], object], other: Callable[[], object]) -> float:
 
 
 # Per element a few cycles more, where a result or a part of it is a denormal; a trap to microcode would be 100 of them.
+# The narrower the vectors the more of these a division of denormals takes.
 ELEMENTWISE = [name for name in CASES if name.split("_")[-1] in ("forward", "backward") and "affine" not in name]
 # tanh and whole steps keep them away from divisions, which are several times as slow for them.
-MOST_OF_A_KERNEL, MOST_OF_TANH, MOST_OF_A_STEP = 4.0, 2.0, 2.0
+MOST_OF_A_KERNEL, MOST_OF_TANH, MOST_OF_A_STEP = {"base": 6.0, "avx2": 5.0, "avx512": 4.0}, 2.0, 2.0
+MOST_OF_A_STEP_IN_SSE = 4.0  # of other activations than tanh; a step is mostly activations there
 
 
 def until_below(bound: float, measure: Callable[[], float]) -> float:
@@ -189,20 +191,21 @@ def until_below(bound: float, measure: Callable[[], float]) -> float:
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_kernels_are_not_slow_with_denormals(name: str, dtype: str) -> None:
+def test_kernels_are_not_slow_with_denormals(name: str, isa: str, dtype: str) -> None:
     case, kernel = CASES[name], getattr(kernels, name)
     settings = {key: value for key, value in case.variants[0].items() if key != "shapes"}
     usual = case.make(np.random.default_rng(0), (60, 100), dtype, **settings)
     first = next(key for key, a in usual.items() if isinstance(a, np.ndarray))
     other = {**usual, first: denormals((60, 100), dtype)}
-    bound = MOST_OF_TANH if name == "tanh_forward" else MOST_OF_A_KERNEL
+    bound = MOST_OF_TANH if name == "tanh_forward" else MOST_OF_A_KERNEL[isa]
     assert until_below(bound, lambda: slowdown(lambda: kernel(**usual), lambda: kernel(**other))) < bound
 
 
+@pytest.mark.parametrize("activation", ["tanh", "gelu", "silu", "softplus", "elu", "sigmoid"])
 @pytest.mark.parametrize("what", ["inputs", "parameters", "momentum"])
-def test_a_step_is_not_slow_with_denormals(what: str, dtype: str) -> None:
-    def step(small: bool) -> Callable[[], object]:
-        net, sgd = MLP([64, 128, 64, 10], "tanh", seed=0, dtype=dtype), SGD(0.0, momentum=0.9999)
+def test_a_step_is_not_slow_with_denormals(what: str, activation: str, isa: str, dtype: str) -> None:
+    def calls(small: bool) -> tuple[Callable[[], object], Callable[[], object]]:
+        net, sgd = MLP([64, 128, 64, 10], activation, seed=0, dtype=dtype), SGD(0.0, momentum=0.9999)
         X, y = np.random.default_rng(0).normal(size=(128, 64)).astype(dtype), np.zeros((128, 10), dtype)
         if small and what == "inputs":
             X = denormals(X.shape, dtype)
@@ -214,8 +217,9 @@ def test_a_step_is_not_slow_with_denormals(what: str, dtype: str) -> None:
         if small and what == "momentum":
             slots = sgd.state(net).slots
             slots[...] = denormals(slots.shape, dtype)
-        return lambda: net.train_step(X, y, sgd)
+        return lambda: net.train_step(X, y, sgd), lambda: net.predict(X)
 
+    bound = MOST_OF_A_STEP_IN_SSE if isa == "base" and activation != "tanh" else MOST_OF_A_STEP
     with fastnn.threads(1):
-        usual, other = step(False), step(True)
-        assert until_below(MOST_OF_A_STEP, lambda: slowdown(usual, other)) < MOST_OF_A_STEP
+        for usual, other in zip(calls(False), calls(True), strict=True):
+            assert until_below(bound, lambda usual=usual, other=other: slowdown(usual, other)) < bound
