@@ -108,6 +108,8 @@ class FastMLP(Convertible, CallbackSupport):  # type: ignore[misc]
         self._random_state = check_random_state(self.random_state)
         if first:
             self._begin([X.shape[1], *hidden, self.n_outputs_], X.dtype)
+        # At every fit: a warm start may come with another loss.
+        self.out_activation_, self._fitted_loss = self._output_activation(), self.loss
         net = self._training_net(first)
         dtype = net.engine.parameters.dtype
         weight = self._row_weights(y, sample_weight, incremental)
@@ -133,7 +135,6 @@ class FastMLP(Convertible, CallbackSupport):  # type: ignore[misc]
         """All fitted attributes, and initial weights from scikit-learn's draws."""
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(sizes)
-        self.out_activation_ = self._output_activation()
         self.coefs_, self.intercepts_ = [], []
         for n_in, n_out in pairwise(sizes):
             bound = np.sqrt((2.0 if self.activation == "logistic" else 6.0) / (n_in + n_out))
@@ -294,4 +295,6 @@ class FastMLP(Convertible, CallbackSupport):  # type: ignore[misc]
     def _restore(self: Any) -> None:
         """An engine for the coefficients that are there."""
         if hasattr(self, "coefs_"):
-            self._adopt(Net(network_key(self, self.coefs_, training=False), self.activation))
+            # Parameters may have been set since the fit that no engine can have: it is `predict` that says so.
+            with contextlib.suppress(TypeError, ValueError):
+                self._adopt(Net(network_key(self, self.coefs_, training=False), self.activation))

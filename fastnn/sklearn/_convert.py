@@ -11,7 +11,8 @@ from sklearn.base import BaseEstimator
 
 # Of our own making, or of scikit-learn's optimiser: the other side could not read it. Callbacks belong to training.
 _PRIVATE = frozenset(
-    {"_net", "_other_net", "_optimizer", "_best_parameters", "_best_coefs", "_best_intercepts", "_skl_callbacks"}
+    {"_net", "_other_net", "_fitted_loss", "_optimizer", "_skl_callbacks"}
+    | {"_best_parameters", "_best_coefs", "_best_intercepts"}
 )
 
 
@@ -78,10 +79,10 @@ class Convertible:
             new._validate_params()
         except ValueError as error:
             raise ValueError(f"to_sklearn: scikit-learn has not all of this estimator: {error}") from error
-        if self.loss not in ("log_loss", "squared_error", "poisson") or (
-            self.loss == "poisson" and "loss" not in params
-        ):
-            raise ValueError(f"to_sklearn: this scikit-learn has no loss {self.loss!r}")
+        # Once fitted, the output counts, whatever the parameter is now.
+        loss = "poisson" if getattr(self, "out_activation_", None) == "exp" else self.loss
+        if loss not in ("log_loss", "squared_error", "poisson") or (loss == "poisson" and "loss" not in params):
+            raise ValueError(f"to_sklearn: this scikit-learn has no loss {loss!r}")
         _copy_fitted(self, new)
         return new
 

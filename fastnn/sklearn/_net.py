@@ -125,10 +125,14 @@ class Net:
 
 
 def network_key(estimator: Any, coefs: Sequence[Any], *, training: bool) -> tuple[Any, ...]:
-    """What an engine for these coefficients is made from: spec, loss and the loss's parameter."""
+    """What an engine for these coefficients is made from: spec, loss and the loss's parameter.
+
+    The loss is that of the last fit, whatever the estimator's parameter is now; scikit-learn's tell it by their output.
+    """
     sizes = (coefs[0].shape[0], *(W.shape[1] for W in coefs))
     dtype = np.result_type(*coefs)
-    out, loss = estimator.out_activation_, estimator.loss
+    out = estimator.out_activation_
+    loss = getattr(estimator, "_fitted_loss", {"exp": "poisson", "identity": "squared_error"}.get(out, "log_loss"))
     output = "identity" if loss in RULES else _NAMES.get(out, out)
     drops = hidden_drops(estimator.dropout, len(sizes) - 2) if training else (0.0,) * (len(sizes) - 2)
     spec = NetworkSpec(
@@ -140,5 +144,5 @@ def network_key(estimator: Any, coefs: Sequence[Any], *, training: bool) -> tupl
         dtype="float32" if dtype == np.float32 else "float64",
         seed=getattr(estimator, "_dropout_seed", 0),
     )
-    parameter = {"huber": "huber_delta", "quantile": "quantile"}.get(loss)
+    parameter = {"huber": "huber_delta", "quantile": "quantile"}.get(loss) if training else None
     return spec, loss, getattr(estimator, parameter) if parameter else 0.0
