@@ -183,7 +183,7 @@ n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_, class
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
         """
-        return self._labels(self._forward_pass_fast(X, check_input))
+        return self._predict(X, check_input)
 
     def _predict(self, X: Any, check_input: bool = True) -> Array:
         return self._labels(self._forward_pass_fast(X, check_input))
