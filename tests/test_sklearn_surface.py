@@ -116,6 +116,8 @@ def test_same_errors_as_theirs(name: str, wrong: dict[str, Any]) -> None:
 
 
 REFUSED: dict[str, tuple[dict[str, Any], str]] = {
+    "half a unit": ({"hidden_layer_sizes": [2.7]}, "hidden_layer_sizes: wanted an integer, got 2.7"),
+    "a word": ({"hidden_layer_sizes": ["4"]}, "hidden_layer_sizes: wanted an integer, got '4'"),
     "drops": ({"dropout": [0.1, 0.2]}, r"dropout: wanted one number or 1.*got \[0.1, 0.2\]"),
     "no drop": ({"dropout": ["a"]}, "dropout: wanted a number, got 'a'"),
     "drop": ({"dropout": [1.0]}, r"dropout: wanted probabilities in \[0, 1\), got 1.0"),

@@ -83,7 +83,7 @@ class FastMLP(Convertible, CallbackSupport):  # type: ignore[misc]
     def _checked_hidden(self: Any) -> list[int]:
         """The hidden layers' sizes, once all parameters that scikit-learn's constraints do not cover are sound."""
         hidden = self.hidden_layer_sizes if hasattr(self.hidden_layer_sizes, "__iter__") else [self.hidden_layer_sizes]
-        hidden = [int(size) for size in hidden]
+        hidden = [integer("hidden_layer_sizes", size) for size in hidden]
         if any(size <= 0 for size in hidden):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         hidden_activations(self.activation, len(hidden))
