@@ -47,17 +47,6 @@ def test_copies_predict_with_the_loss_that_was_fitted(loss: str, later: Any, cop
 
 
 @pytest.mark.parametrize("copied", COPIES)
-@pytest.mark.parametrize("activation", ["tanh", ["silu"], [("leaky_relu", 0.3)]], ids=str)
-def test_copies_predict_with_the_activation_that_was_set(activation: Any, copied: str) -> None:
-    model = classifier().fit(X, Y)
-    before = model.predict_proba(X)
-    model.set_params(activation=activation)
-    expected = model.predict_proba(X)
-    assert (expected != before).any()
-    np.testing.assert_array_equal(COPIES[copied](model).predict_proba(X), expected)
-
-
-@pytest.mark.parametrize("copied", COPIES)
 @pytest.mark.parametrize("activation", ["nonsense", ["relu", "tanh"], None, [3]], ids=str)
 def test_an_activation_without_an_engine_is_refused_by_predict_not_by_copies(activation: Any, copied: str) -> None:
     model = classifier().fit(X, Y)
@@ -89,3 +78,80 @@ def test_to_sklearn_predicts_with_the_loss_that_was_fitted_or_refuses() -> None:
     else:
         with pytest.raises(ValueError, match="this scikit-learn has no loss 'poisson'"):
             model.to_sklearn()
+
+
+def go_on(model: Any, incremental: bool, y: Any = Y) -> Any:
+    return model.partial_fit(X, y) if incremental else model.fit(X, y)
+
+
+@pytest.mark.parametrize("incremental", [False, True], ids=["warm start", "partial_fit"])
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_other_sizes_than_fitted_are_refused(make: Any, incremental: bool) -> None:
+    model = make(hidden_layer_sizes=(5,), warm_start=True).fit(X, Y)
+    model.set_params(hidden_layer_sizes=(50, 50))
+    before, expected = dict(vars(model)), model.predict(X)
+    with pytest.raises(ValueError, match=r"hidden_layer_sizes: wanted \[5\] as fitted.*got \[50, 50\]"):
+        go_on(model, incremental)
+    assert vars(model) == before
+    np.testing.assert_array_equal(model.predict(X), expected)
+    model.set_params(hidden_layer_sizes=np.array([5]))
+    go_on(model, incremental)
+    model.set_params(hidden_layer_sizes=2, warm_start=False).fit(X, Y)
+    assert model.coefs_[0].shape == (4, 2)
+
+
+@pytest.mark.parametrize("incremental", [False, True], ids=["warm start", "partial_fit"])
+@pytest.mark.parametrize(("fitted", "got"), [(1, 2), (2, 1)])
+def test_another_number_of_outputs_than_fitted_is_refused(fitted: int, got: int, incremental: bool) -> None:
+    targets = {1: Y, 2: X[:, :2]}
+    model = regressor(warm_start=True).fit(X, targets[fitted])
+    before = dict(vars(model))
+    with pytest.raises(ValueError, match=f"y: wanted {fitted} outputs as fitted.*got {got}"):
+        go_on(model, incremental, targets[got])
+    assert vars(model) == before
+
+
+# How it was fitted, and what is set then; partial_fit refuses early stopping.
+CHANGES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "early stopping on": ({}, {"early_stopping": True}),
+    "early stopping off": ({"early_stopping": True}, {"early_stopping": False}),
+    "lbfgs to adam": ({"solver": "lbfgs"}, {"solver": "adam"}),
+    "lbfgs to early stopping": ({"solver": "lbfgs"}, {"solver": "sgd", "early_stopping": True}),
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "incremental"),
+    [*((name, False) for name in CHANGES), ("early stopping off", True), ("lbfgs to adam", True)],
+)
+@pytest.mark.parametrize("make", [classifier, regressor])
+def test_what_was_not_recorded_begins_when_it_is_asked_for(make: Any, change: str, incremental: bool) -> None:
+    settings, then = CHANGES[change]
+    model = make(warm_start=True, **settings).fit(X, Y)
+    start, curve = model.coefs_[0].copy(), list(getattr(model, "loss_curve_", []))
+    go_on(model.set_params(**then), incremental)
+    epochs = 1 if incremental else 3
+    assert (model.coefs_[0] != start).any()
+    assert model.loss_curve_[: len(curve)] == curve and len(model.loss_curve_) == len(curve) + epochs
+    if model.early_stopping:
+        assert model.best_loss_ is None and len(model.validation_scores_) == len(model.validation_loss_curve_) == epochs
+        assert model.best_validation_score_ == max(model.validation_scores_)
+    else:
+        assert model.best_loss_ <= min(model.loss_curve_[len(curve) :])
+        assert model.best_validation_score_ is model.validation_scores_ is model.validation_loss_curve_ is None
+
+
+def test_early_stopping_goes_back_no_further_than_where_it_was_turned_on() -> None:
+    model = regressor(warm_start=True).fit(X, Y)
+    start = [W.copy() for W in model.coefs_]
+    model.set_params(early_stopping=True, solver="sgd", learning_rate_init=1e300)
+    with np.errstate(all="ignore"):
+        model.fit(X, Y)
+    for W, before in zip(model.coefs_, start, strict=True):
+        np.testing.assert_array_equal(W, before)
+
+
+def test_a_fit_of_scikit_learn_with_early_stopping_goes_on() -> None:
+    slow = neural_network.MLPClassifier((5,), early_stopping=True, warm_start=True, max_iter=3, random_state=0)
+    model = MLPClassifier.from_sklearn(slow.fit(X, Y)).fit(X, Y)
+    assert len(model.validation_scores_) == 6 and len(model.validation_loss_curve_) == 3

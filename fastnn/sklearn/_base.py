@@ -99,17 +99,24 @@ class FastMLP(Convertible, CallbackSupport):  # type: ignore[misc]
         self: Any, X: Any, y: Any, sample_weight: Any, incremental: bool, hidden: list[int], tasks: FitTasks
     ) -> None:
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        sizes = [*hidden, None] if first else [W.shape[1] for W in self.coefs_]
+        if hidden != sizes[:-1]:
+            raise ValueError(f"hidden_layer_sizes: wanted {sizes[:-1]} as fitted, to go on from there, got {hidden}")
         given = X, y, sample_weight
         X, y = self._validate_input(X, y, incremental, reset=first)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
         y = y.reshape(-1, 1) if y.ndim == 1 else y
+        if sizes[-1] not in (None, y.shape[1]):
+            raise ValueError(f"y: wanted {sizes[-1]} outputs as fitted, to go on from there, got {y.shape[1]}")
         self.n_outputs_ = y.shape[1]
         self._random_state = check_random_state(self.random_state)
         if first:
             self._begin([X.shape[1], *hidden, self.n_outputs_], X.dtype)
-        # At every fit: a warm start may come with another loss.
+        # At every fit: a warm start may come with another loss, solver or early_stopping.
         self.out_activation_, self._fitted_loss = self._output_activation(), self.loss
+        if self.solver in STOCHASTIC:
+            self._begin_record(first)
         net = self._training_net(first)
         dtype = net.engine.parameters.dtype
         weight = self._row_weights(y, sample_weight, incremental)
@@ -145,13 +152,23 @@ class FastMLP(Convertible, CallbackSupport):  # type: ignore[misc]
         if np.any(self.dropout):
             self._dropout_seed = int(self._random_state.randint(2**31 - 1))
         self._best_parameters = None
-        if self.solver in STOCHASTIC:
-            self.loss_curve_: list[float] = []
-            self._no_improvement_count = 0
-            self.best_loss_ = None if self.early_stopping else np.inf
-            self.best_validation_score_ = -np.inf if self.early_stopping else None
-            for name in ("validation_scores_", "validation_loss_curve_"):
-                setattr(self, name, [] if self.early_stopping else None)
+
+    def _begin_record(self: Any, first: bool) -> None:
+        """What is kept of the epochs: all of it at first, later what another solver or early_stopping had none of."""
+        early = self.early_stopping
+        record = {
+            "loss_curve_": [],
+            "_no_improvement_count": 0,
+            "best_loss_": None if early else np.inf,
+            "best_validation_score_": -np.inf if early else None,
+            "validation_scores_": [] if early else None,
+            "validation_loss_curve_": [] if early else None,
+        }
+        for name, value in record.items():
+            if first or not hasattr(self, name) or (getattr(self, name) is None) != (value is None):
+                setattr(self, name, value)
+                if name == "best_validation_score_":
+                    self._best_parameters = None  # those of the best score
 
     def _training_net(self: Any, first: bool) -> Net:
         """The engine to train with; afterwards `coefs_` and `intercepts_` are views of its parameters."""
