@@ -32,7 +32,7 @@ ENGINES: dict[str, Callable[[NetworkSpec], Any]] = {"compiled": Engine, "referen
 
 
 # What `Network._start` makes anew for a copy.
-_MACHINERY = frozenset({"_engine", "_dtype", "_fitting", "_optimizer", "_state"})
+_MACHINERY = frozenset({"_engine", "_dtype", "_fitting", "_bound"})
 
 
 class _Views(list[Array]):
@@ -45,10 +45,9 @@ class _Views(list[Array]):
     def __setitem__(self, index: Any, value: Any) -> None:
         layer = integer(f"{self._name}: number of a layer", index)
         view, array = self[layer], numbers(f"{self._name}[{layer}]", value)
-        try:
-            view[...] = array
-        except ValueError:
-            raise ValueError(f"{self._name}[{layer}]: wanted shape {view.shape}, got {array.shape}") from None
+        if array.ndim and array.shape != view.shape:
+            raise ValueError(f"{self._name}[{layer}]: wanted shape {view.shape}, got {array.shape}")
+        view[...] = array
 
 
 class Network:
@@ -77,9 +76,9 @@ class Network:
             self._engine.deterministic = True
         self._dtype = np.dtype(spec.dtype)
         self._fitting = Claim()
-        # The optimiser of the newest train_step and its state, to spare the next call the look-up.
-        self._optimizer: Optimizer | None = None
-        self._state: OptimizerState | None = None
+        # The optimiser of the newest train_step and its state, to spare the next call the look-up. Together, because no
+        # thread may see two that do not belong to each other.
+        self._bound: tuple[Optimizer, OptimizerState] | None = None
 
     # --- Parameters ---------------------------------------------------------------------------------------------------
 
@@ -223,9 +222,9 @@ class Network:
         """The optimiser's state for this network, kept for the next step."""
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"optimizer: wanted an optimiser such as fastnn.Adam(1e-3), got {optimizer!r}")
-        self._state = optimizer.state(self)
-        self._optimizer = optimizer
-        return self._state
+        state = optimizer.state(self)
+        self._bound = optimizer, state
+        return state
 
     def _inputs(self, X: npt.ArrayLike) -> Array:
         """X as a real array (n, n_in) or (n_in,)."""

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from fastnn import reference
 from fastnn._claim import Claim
-from fastnn.optim import HYPER, OptimizerState
+from fastnn._state import HYPER, OptimizerState
 from fastnn.reference import ACTIVATIONS, LOSSES, UPDATES
 from fastnn.spec import NetworkSpec
 
@@ -77,6 +77,13 @@ class ReferenceEngine:
 
     # --- Passes -------------------------------------------------------------------------------------------------------
 
+    def try_predict(self, X: Any, out: Any = None) -> Array | None:
+        """As `predict`; None where that refuses something, its arguments for all that is known here."""
+        try:
+            return self.predict(X, out)
+        except (TypeError, ValueError):
+            return None
+
     @_quiet
     def predict(self, X: Array, out: Array | None = None) -> Array:
         """The outputs (B, O) for X (B, I), or (O,) for (I,); written into ``out`` where given."""
@@ -134,12 +141,22 @@ class ReferenceEngine:
     # --- Training -----------------------------------------------------------------------------------------------------
 
     @_alone
-    @_quiet
     def train_step(self, X: Array, target: Array, weight: Array | None, state: OptimizerState) -> float:
         """One update; returns the cost before it. Where that is not finite nothing is updated."""
+        return self._step(X, target, weight, state, float(state.hyper[HYPER["lr"]]))
+
+    def try_train_step(self, X: Any, target: Any, weight: Any, state: OptimizerState) -> float | None:
+        """As `train_step`; None where that refuses something."""
+        try:
+            return self.train_step(X, target, weight, state)
+        except (TypeError, ValueError):
+            return None
+
+    @_quiet
+    def _step(self, X: Array, target: Array, weight: Array | None, state: OptimizerState, lr: float) -> float:
         loss = self.loss_and_gradients(X, target, weight, state.t)
         if math.isfinite(loss):
-            self._update(state)
+            self._update(state, lr)
         return loss
 
     @_alone
@@ -169,8 +186,8 @@ class ReferenceEngine:
         for k in range(len(losses)):
             whole = self._order(n, shuffle, epoch) if order is None else order
             rows = whole[batch * batch_size : (batch + 1) * batch_size]
-            state.hyper[HYPER["lr"]] = lr[k]
-            losses[k] = self.train_step(X[rows], target[rows], None if weight is None else weight[rows], state)
+            share = None if weight is None else weight[rows]
+            losses[k] = self._step(X[rows], target[rows], share, state, float(lr[k]))
             if not math.isfinite(losses[k]):
                 return k
             batch += 1
@@ -190,7 +207,7 @@ class ReferenceEngine:
             self._newest_order = key, order
         return self._newest_order[1]
 
-    def _update(self, state: OptimizerState) -> None:
+    def _update(self, state: OptimizerState, lr: float) -> None:
         """One optimiser step over all parameters with the gradient of the whole cost, clipped."""
         facts = UPDATES[state.kind]
         clip, scale = state.hyper[HYPER["clip"]], 1.0
@@ -203,7 +220,6 @@ class ReferenceEngine:
             if state.hyper[HYPER["epsilon_hat"]]:
                 hyper["epsilon"] /= math.sqrt(1 - hyper["beta2"] ** hyper["t"])
         update = getattr(self.ops, f"{state.kind}_update")
-        lr = float(state.hyper[HYPER["lr"]])
         update(self.parameters, self.gradients, *state.slots, lr=lr, scale=scale, **hyper)
         state.t += 1
 

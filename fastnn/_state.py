@@ -7,6 +7,19 @@ import numpy.typing as npt
 
 from fastnn._table import UPDATES
 
+# Where each hyperparameter of an update stands in OptimizerState.hyper; an engine reads it by position.
+HYPER = {
+    "lr": 0,
+    "momentum": 1,
+    "beta": 1,
+    "beta1": 1,
+    "beta2": 2,
+    "epsilon": 3,
+    "weight_decay": 4,
+    "clip": 5,
+    "epsilon_hat": 6,
+}
+
 
 class OptimizerState:
     """What an optimiser remembers about one network; both engines read and write it.
@@ -55,6 +68,18 @@ class OptimizerState:
         self.snapshot = np.empty((1 + n_slots) * n_parameters, dtype)[:]
         self.snapshot_counter = np.zeros(1, np.int64)[:]
         self.epoch = 0
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """An array takes over the values: engines keep its address. What says what it is for stays."""
+        if not hasattr(self, name) or name in ("epoch", "t"):
+            object.__setattr__(self, name, value)
+        elif name == "kind":
+            raise AttributeError(f"kind: this state is of {self.kind!r}, ask another optimiser for another")
+        else:
+            array, values = getattr(self, name), np.asarray(value)
+            if values.shape != array.shape:
+                raise ValueError(f"state.{name}: wanted shape {array.shape}, got {values.shape}")
+            array[...] = values
 
     @property
     def t(self) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -276,6 +277,7 @@ class ProgressBar(Callback):
             "unit": " samples",
             "unit_scale": True,
             "desc": "fit",
+            "disable": sys.stderr is None,  # a process without a terminal
             **self._options,
         }
         fit._memory[id(self)] = tqdm(**options)

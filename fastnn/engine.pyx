@@ -26,7 +26,6 @@ from fastnn.fnn cimport (
 from fastnn.net cimport *
 
 from fastnn._table import LOSSES
-from fastnn.optim import HYPER
 
 cnp.import_array()
 
@@ -201,10 +200,10 @@ cdef class Engine:
         machine.stop = stop
         return machine
 
-    cdef int _prepare(self, Py_ssize_t rows) except -1:
-        """A workspace for batches of `rows`."""
-        if rows > self.planned_rows or settings.n_threads > self.planned_threads:
-            self._plan(max(rows, self.planned_rows), max(settings.n_threads, self.planned_threads))
+    cdef int _prepare(self, const fnn_machine *machine, Py_ssize_t rows) except -1:
+        """A workspace for batches of `rows` and the threads of `machine`: another thread may change the settings."""
+        if rows > self.planned_rows or machine.n_threads > self.planned_threads:
+            self._plan(max(rows, self.planned_rows), max(machine.n_threads, self.planned_threads))
         return 0
 
     cdef int _plan(self, Py_ssize_t rows, int n_threads) except -1:
@@ -296,22 +295,39 @@ cdef class Engine:
 
     def predict(self, X, out=None):
         """The outputs (B, O) for X (B, I), or (O,) for (I,); written into ``out`` where given."""
+        cdef cnp.ndarray x = self._rows(X)
+        return self._predict(x, self._room(x, out), out)
+
+    def try_predict(self, X, out=None):
+        """As `predict`; None where it would refuse its arguments."""
         cdef cnp.ndarray x, y
-        cdef Py_ssize_t n = 1
-        cdef bint single = is_real(X) and PyArray_NDIM(<cnp.ndarray> X) == 1
-        if single:
-            x = vector("X", X, self.parameters, self.n_in)
-            y = new_vector(self.parameters, self.n_out) if out is None else vector(
-                "out", out, self.parameters, self.n_out)
-        else:
-            x = self._inputs(X)
-            n = PyArray_DIM(x, 0)
-            y = new_matrix(self.parameters, n, self.n_out) if out is None else matrix(
-                "out", out, self.parameters, n, self.n_out)
-        if out is not None:
-            writable("out", y)
-            apart("out", y, "X", x)
-            apart("out", y, "parameters", self.parameters)
+        try:
+            x = self._rows(X)
+            y = self._room(x, out)
+        except (TypeError, ValueError):
+            return None
+        return self._predict(x, y, out)
+
+    cdef cnp.ndarray _rows(self, object X):
+        if is_real(X) and PyArray_NDIM(<cnp.ndarray> X) == 1:
+            return vector("X", X, self.parameters, self.n_in)
+        return self._inputs(X)
+
+    cdef cnp.ndarray _room(self, cnp.ndarray x, object out):
+        """Where the outputs for x go."""
+        cdef bint single = PyArray_NDIM(x) == 1
+        if out is None:
+            return new_vector(self.parameters, self.n_out) if single else new_matrix(
+                self.parameters, PyArray_DIM(x, 0), self.n_out)
+        cdef cnp.ndarray y = vector("out", out, self.parameters, self.n_out) if single else matrix(
+            "out", out, self.parameters, PyArray_DIM(x, 0), self.n_out)
+        writable("out", y)
+        apart("out", y, "X", x)
+        apart("out", y, "parameters", self.parameters)
+        return y
+
+    cdef object _predict(self, cnp.ndarray x, cnp.ndarray y, object out):
+        cdef Py_ssize_t n = 1 if PyArray_NDIM(x) == 1 else PyArray_DIM(x, 0)
         cdef fnn_machine machine = self._machine()
         cdef Py_ssize_t size = fnn_predict_scratch(&self.net, &machine, n) * self.real_size
         cdef char[STACK_BYTES] small
@@ -377,7 +393,7 @@ cdef class Engine:
         cdef unsigned noted = fnn_noted()
         self._enter()
         try:
-            self._prepare(n)
+            self._prepare(&machine, n)
             with nogil:
                 fnn_input_gradient(&self.net, &machine, PyArray_DATA(self.parameters), PyArray_DATA(x),
                                    PyArray_DATA(dy), n, PyArray_DATA(dx), PyArray_DATA(transposed), self.workspace)
@@ -398,7 +414,7 @@ cdef class Engine:
         cdef unsigned noted = fnn_noted()
         self._enter()
         try:
-            self._prepare(batch.n)
+            self._prepare(&machine, batch.n)
             with nogil:
                 cost = fnn_step(&self.net, &machine, PyArray_DATA(self.parameters), gradients, NULL, &batch, masks,
                                 self.workspace)
@@ -434,6 +450,19 @@ cdef class Engine:
         """One update; returns the cost before it. Where that is not finite nothing is updated."""
         cdef list keep = []
         cdef fnn_batch batch = self._batch(self._inputs(X), target, weight, keep)
+        return self._train(&batch, state)
+
+    def try_train_step(self, X, target, weight, state):
+        """As `train_step`; None where it would refuse its arrays."""
+        cdef list keep = []
+        cdef fnn_batch batch
+        try:
+            batch = self._batch(self._inputs(X), target, weight, keep)
+        except (TypeError, ValueError):
+            return None
+        return self._train(&batch, state)
+
+    cdef double _train(self, const fnn_batch *batch, object state) except? -1:
         cdef fnn_machine machine = self._machine()
         cdef double cost
         self._require_gradient()
@@ -441,9 +470,9 @@ cdef class Engine:
         self._enter()
         try:
             self._load(state)
-            self._prepare(batch.n)
+            self._prepare(&machine, batch.n)
             with nogil:
-                cost = self._step(&machine, &batch)
+                cost = self._step(&machine, batch)
         finally:
             fnn_note(noted)
             fnn_give_back(&self.user)
@@ -478,7 +507,7 @@ cdef class Engine:
         self._enter()
         try:
             self._load(state)
-            self._prepare(min(batch_size, all_rows.n))
+            self._prepare(&machine, min(batch_size, all_rows.n))
             if order is not None:
                 given = label_array("order", order, all_rows.n, all_rows.n)
                 if given is None:
@@ -491,7 +520,6 @@ cdef class Engine:
             with nogil:
                 done = self._run(&machine, &all_rows, rows, shuffle, batch_size, epoch, batch, &lr[0], &losses[0],
                                  losses.shape[0], snapshot)
-            state.hyper[HYPER["lr"]] = self.optimizer.hyper.lr
         finally:
             fnn_note(noted)
             fnn_give_back(&self.user)

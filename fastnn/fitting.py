@@ -19,7 +19,7 @@ from fastnn._arrays import Array
 from fastnn._scalars import integer
 from fastnn.callbacks import Callback, EarlyStopping, Fit, ProgressBar
 from fastnn.history import History
-from fastnn.losses import accuracy
+from fastnn.losses import accuracy, has_classes
 from fastnn.optim import Adam, Optimizer
 
 if TYPE_CHECKING:
@@ -99,8 +99,11 @@ def run_fit(
     job = _Job(*data, batch_size=size, shuffle=bool(shuffle), validation=validation)
     active = _callbacks(callbacks, early_stopping, progress)
     for callback in active:
-        if isinstance(callback, EarlyStopping) and callback.monitor.startswith("val_") and validation is None:
-            raise ValueError(f"early_stopping: monitor {callback.monitor!r} wants validation_data, got none")
+        if isinstance(callback, EarlyStopping) and callback.monitor.startswith("val_"):
+            if validation is None:
+                raise ValueError(f"early_stopping: monitor {callback.monitor!r} wants validation_data, got none")
+            if callback.monitor == "val_accuracy" and not has_classes(validation[1], net.spec.loss):
+                raise ValueError("early_stopping: monitor 'val_accuracy' wants targets that are classes, got others")
     optimizer.learning_rates(optimizer.state(net).t, 1)  # refuses a schedule that is wrong from the start
 
     fit = Fit(net, optimizer, History(), epochs=epochs, n_batches=-(-n_rows // size), n_rows=n_rows)

@@ -64,6 +64,7 @@ def save(path: str | os.PathLike[str], spec: NetworkSpec, parameters: Array) -> 
     """
     from safetensors.numpy import save as to_bytes
 
+    parameters = parameters.copy()  # another thread may train them
     if not np.isfinite(parameters).all():
         raise ValueError("parameters: wanted finite numbers to save, got NaN or infinity")
     path = _text(path)
@@ -115,7 +116,10 @@ def load(path: str | os.PathLike[str]) -> tuple[NetworkSpec, Array]:
     from safetensors import SafetensorError, safe_open
 
     path = _text(path)
-    with open(path, "rb"):  # names the file in the error where it is missing, a folder, or not ours to read
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # of a pipe, opening would wait for its writer
+        raise ModelFileError(f"{path}: wanted a regular file, got a device or a pipe")
+    with open(path, "rb"):  # names the file in the error where it is a folder, or not ours to read
         pass
     try:
         with safe_open(path, framework="numpy") as file:
@@ -193,15 +197,15 @@ def _checksum(description: str, parameters: Array) -> str:
 
 def _write(path: str, content: bytes) -> None:
     """Put ``content`` at ``path``, where a regular file stands or none in one step: nobody ever sees half of it."""
-    path = os.path.realpath(path)  # what a symlink points to is replaced, not the link
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError:
         mode = None
-    if mode is not None and not stat.S_ISREG(mode):
-        with open(path, "wb") as file:  # a device or a pipe, whose place no file may take
+    if path.endswith(os.sep) or (mode is not None and not stat.S_ISREG(mode)):
+        with open(path, "wb") as file:  # a device or a pipe, whose place no file may take; a folder is refused
             file.write(content)
         return
+    path = os.path.realpath(path)  # what a symlink points to is replaced, not the link
     # A name of its own for each save, and a short one: the file's own may be as long as the system takes.
     temporary = os.path.join(os.path.dirname(path), f".{secrets.token_hex(8)}.tmp")
     with open(temporary, "xb") as file:

@@ -109,20 +109,23 @@ def prepare_weight(name: str, weight: Any, n_rows: int, dtype: np.dtype[Any]) ->
     return array
 
 
+def has_classes(target: Array, loss: str) -> bool:
+    """Whether a prepared target names classes, so that predictions are right or wrong."""
+    return is_probabilistic(loss) and (LOSSES[loss].labels or bool(np.isin(target, (0, 1)).all()))
+
+
 def accuracy(outputs: Array, target: Array, loss: str, output: str, weight: Array | None) -> float | None:
     """Share of rows (of values, for several sigmoid outputs) that are right; None where the targets are no classes.
 
     A sigmoid output is right on the same side of ½ as its target (of 0 for logits); a softmax row where its largest
     entry is the label, or the largest entry of the target row.
     """
-    if not is_probabilistic(loss):
+    if not has_classes(target, loss):
         return None
     if LOSSES[loss].labels:
         labels = target if target.ndim == 1 else target.argmax(axis=1)
         right = (outputs.argmax(axis=1) == labels).astype(np.float64)
     else:
-        if not np.isin(target, (0, 1)).all():
-            return None
         threshold = 0.0 if output == "identity" else 0.5
         right = ((outputs >= threshold) == (target >= 0.5)).mean(axis=1)
     return float(np.average(right, weights=weight))

@@ -144,12 +144,8 @@ class MLP(Network):
         >>> net([1.0, 2.0, 3.0])
         array([0., 0.])
         """
-        try:
-            return self._engine.predict(X, out)
-        except (TypeError, ValueError):
-            if (x := self._converted(X, out)) is X:
-                raise
-        return self._engine.predict(x, out)
+        y = self._engine.try_predict(X, out)
+        return self._engine.predict(self._converted(X, out), out) if y is None else y
 
     __call__ = predict
 
@@ -308,16 +304,12 @@ class MLP(Network):
         >>> net.weights[0].ravel(), net.biases[0]
         (array([0.2, 0.4]), array([0.2]))
         """
-        state = self._state
-        if optimizer is not self._optimizer or state is None:
-            state = self._bind(optimizer)
+        bound = self._bound
+        state = bound[1] if bound is not None and bound[0] is optimizer else self._bind(optimizer)
         if optimizer.schedule is not None:
             state.hyper[0] = optimizer.learning_rates(state.t, 1)[0]
-        try:
-            return self._engine.train_step(X, y, sample_weight, state)
-        except (TypeError, ValueError):
-            pass
-        return self._engine.train_step(*self._batch(X, y, sample_weight), state)
+        cost = self._engine.try_train_step(X, y, sample_weight, state)
+        return self._engine.train_step(*self._batch(X, y, sample_weight), state) if cost is None else cost
 
     def fit(
         self,

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn._scalars import number
-from fastnn._state import OptimizerState
+from fastnn._state import HYPER, OptimizerState
 from fastnn.schedules import Rates, Schedule, learning_rates
 
 if TYPE_CHECKING:
@@ -20,18 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SGD", "Adagrad", "Adam", "AdamW", "Momentum", "Optimizer", "OptimizerState", "RMSprop"]
 
-# Where each hyperparameter of an update stands in OptimizerState.hyper; an engine reads it by position.
-HYPER = {
-    "lr": 0,
-    "momentum": 1,
-    "beta": 1,
-    "beta1": 1,
-    "beta2": 2,
-    "epsilon": 3,
-    "weight_decay": 4,
-    "clip": 5,
-    "epsilon_hat": 6,
-}
+# What an optimiser is made with, besides hyperparameters, and what follows from it.
+_SETTINGS = frozenset({"momentum", "nesterov", "clip_norm", "weight_decay", "kind", "schedule"})
 
 
 class Optimizer:
@@ -67,6 +57,7 @@ class Optimizer:
     """
 
     kind: str
+    schedule: Schedule | None
 
     def __init__(self, lr: float | Schedule, *, clip_norm: float | None = None, **hyper: float) -> None:
         self._states: WeakKeyDictionary[Network, OptimizerState] = WeakKeyDictionary()
@@ -88,10 +79,17 @@ class Optimizer:
         if not callable(value):
             _check("lr", value)
             value = float(value)
-            for state in self._states.values():
-                state.hyper[HYPER["lr"]] = value
         self._lr = value
-        self.schedule: Schedule | None = value if callable(value) else None
+        self.__dict__["schedule"] = value if callable(value) else None
+        if not callable(value):
+            for _, state in self._known():
+                state.hyper[HYPER["lr"]] = value
+
+    def _known(self) -> list[tuple["Network", OptimizerState]]:
+        """The networks and their states, while other threads bring new ones."""
+        networks = [reference() for reference in self._states.keyrefs()]
+        known = [(net, self._states.get(net)) for net in networks if net is not None]
+        return [(net, state) for net, state in known if state is not None]
 
     def learning_rates(self, first: int, count: int) -> Rates:
         """The rates of ``count`` steps from step number ``first`` on.
@@ -142,7 +140,11 @@ class Optimizer:
         state = self._states.get(net)
         if state is None:
             state = OptimizerState(self.kind, self._hyper_vector(), net.spec.n_parameters, net.spec.dtype)
-            self._states[net] = state
+            state = self._states.setdefault(net, state)  # another thread's, where that was first
+            if not callable(self._lr):  # set since by another thread
+                state.hyper[HYPER["lr"]] = self._lr
+        else:
+            state.require(net.spec.n_parameters, net.spec.dtype)  # a network may be made anew in place
         return state
 
     def reset(self, net: "Network | None" = None) -> None:
@@ -161,7 +163,7 @@ class Optimizer:
         >>> adam.state(net).t
         0
         """
-        for one, state in list(self._states.items()):
+        for one, state in self._known():
             if net is None or one is net:
                 state.reset()
 
@@ -181,7 +183,7 @@ class Optimizer:
 
     def __setattr__(self, name: str, value: Any) -> None:
         # Silently ignored otherwise: the states already hold the numbers they were made with.
-        if name in self.__dict__.get("_hyper", ()) or (name == "clip_norm" and "_lr" in self.__dict__):
+        if "_lr" in self.__dict__ and (name in _SETTINGS or name in self._hyper):
             raise AttributeError(f"{name}: only lr can be changed, make another {type(self).__name__}")
         super().__setattr__(name, value)
 
@@ -236,6 +238,11 @@ class SGD(Optimizer):
         self.kind = ("nesterov" if nesterov else "momentum") if momentum else "sgd"
         self.nesterov = bool(nesterov)
         super().__init__(lr, clip_norm=clip_norm, **({"momentum": momentum} if momentum else {}))
+
+    @property
+    def momentum(self) -> float:
+        """The decay of the running mean; 0 where there is none."""
+        return self._hyper.get("momentum", 0.0)
 
     def __repr__(self) -> str:
         return super().__repr__()[:-1] + (", nesterov=True)" if self.nesterov else ")")

@@ -7,6 +7,7 @@ that takes one number only. Step numbers go on where an optimiser is used for a 
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,42 @@ def _positive(name: str, value: float, *, zero: bool = False) -> float:
 
 def _steps(step: npt.ArrayLike) -> Rates:
     return np.asarray(step, dtype=np.float64)
+
+
+# The formulas, at the top of the module so that schedules can be pickled.
+
+
+def _constant(lr: float, step: npt.ArrayLike) -> Rates:
+    return np.full_like(_steps(step), lr)
+
+
+def _step_decay(lr: float, period: float, factor: float, step: npt.ArrayLike) -> Rates:
+    return lr * factor ** np.floor(_steps(step) / period)
+
+
+def _exponential(lr: float, decay: float, step: npt.ArrayLike) -> Rates:
+    return lr * decay ** _steps(step)
+
+
+def _inverse_scaling(lr: float, power: float, step: npt.ArrayLike) -> Rates:
+    return lr / (_steps(step) + 1.0) ** power
+
+
+def _inverse_time(lr: float, decay: float, step: npt.ArrayLike) -> Rates:
+    return lr / (1.0 + decay * _steps(step))
+
+
+def _cosine(lr: float, fall: float, final: float, step: npt.ArrayLike) -> Rates:
+    return final + (lr - final) * 0.5 * (1.0 + np.cos(np.pi * np.minimum(_steps(step) / fall, 1.0)))
+
+
+def _warmup(after: Schedule, rise: float, step: npt.ArrayLike) -> Rates:
+    at = _steps(step)
+    return np.minimum((at + 1.0) / rise, 1.0) * _evaluate(after, np.maximum(at - rise, 0.0))
+
+
+def _piecewise(edges: Rates, values: Rates, step: npt.ArrayLike) -> Rates:
+    return values[np.searchsorted(edges, _steps(step), side="right")]
 
 
 def constant(lr: float) -> Schedule:
@@ -54,7 +91,7 @@ def constant(lr: float) -> Schedule:
     0.1
     """
     lr = _positive("lr", lr, zero=True)
-    return lambda step: np.full_like(_steps(step), lr)
+    return partial(_constant, lr)
 
 
 def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
@@ -85,7 +122,7 @@ def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
     array([1.  , 1.  , 0.1 , 0.01])
     """
     lr, period, factor = _positive("lr", lr, zero=True), _positive("every", every), _positive("factor", factor)
-    return lambda step: lr * factor ** np.floor(_steps(step) / period)
+    return partial(_step_decay, lr, period, factor)
 
 
 def exponential(lr: float, decay: float) -> Schedule:
@@ -114,7 +151,7 @@ def exponential(lr: float, decay: float) -> Schedule:
     array([1.  , 0.5 , 0.25])
     """
     lr, decay = _positive("lr", lr, zero=True), _positive("decay", decay)
-    return lambda step: lr * decay ** _steps(step)
+    return partial(_exponential, lr, decay)
 
 
 def inverse_scaling(lr: float, power: float = 0.5) -> Schedule:
@@ -143,7 +180,7 @@ def inverse_scaling(lr: float, power: float = 0.5) -> Schedule:
     array([1. , 0.5])
     """
     lr, power = _positive("lr", lr, zero=True), _positive("power", power, zero=True)
-    return lambda step: lr / (_steps(step) + 1.0) ** power
+    return partial(_inverse_scaling, lr, power)
 
 
 def inverse_time(lr: float, decay: float) -> Schedule:
@@ -172,7 +209,7 @@ def inverse_time(lr: float, decay: float) -> Schedule:
     array([1. , 0.5])
     """
     lr, decay = _positive("lr", lr, zero=True), _positive("decay", decay, zero=True)
-    return lambda step: lr / (1.0 + decay * _steps(step))
+    return partial(_inverse_time, lr, decay)
 
 
 def cosine(lr: float, steps: int, final: float = 0.0) -> Schedule:
@@ -205,7 +242,7 @@ def cosine(lr: float, steps: int, final: float = 0.0) -> Schedule:
     array([1. , 0.5, 0. , 0. ])
     """
     lr, fall, final = _positive("lr", lr, zero=True), _positive("steps", steps), _positive("final", final, zero=True)
-    return lambda step: final + (lr - final) * 0.5 * (1.0 + np.cos(np.pi * np.minimum(_steps(step) / fall, 1.0)))
+    return partial(_cosine, lr, fall, final)
 
 
 def warmup(schedule: float | Schedule, steps: int) -> Schedule:
@@ -238,11 +275,7 @@ def warmup(schedule: float | Schedule, steps: int) -> Schedule:
     rise = _positive("steps", steps)
     after = schedule if callable(schedule) else constant(schedule)
 
-    def rate(step: npt.ArrayLike) -> Rates:
-        at = _steps(step)
-        return np.minimum((at + 1.0) / rise, 1.0) * _evaluate(after, np.maximum(at - rise, 0.0))
-
-    return rate
+    return partial(_warmup, after, rise)
 
 
 def piecewise(boundaries: Sequence[int], rates: Sequence[float]) -> Schedule:
@@ -275,11 +308,11 @@ def piecewise(boundaries: Sequence[int], rates: Sequence[float]) -> Schedule:
         raise ValueError(
             f"piecewise: wanted one rate more than boundaries, got {values.shape} rates, {edges.shape} boundaries"
         )
-    if (np.diff(edges) <= 0).any():
+    if not (np.diff(edges) > 0).all():
         raise ValueError(f"piecewise: wanted boundaries that increase, got {edges.tolist()}")
     for value in values:
         _positive("rates", value, zero=True)
-    return lambda step: values[np.searchsorted(edges, _steps(step), side="right")]
+    return partial(_piecewise, edges, values)
 
 
 def learning_rates(schedule: float | Schedule, first: int, count: int) -> Rates:

@@ -1,11 +1,13 @@
 """Callbacks of a fit: when they are called, early stopping, progress, and what an exception in one leaves."""
 
+import sys
+
 import numpy as np
 import pytest
 from backends import on_both
 from fits import Recorder, data, network
 
-from fastnn import SGD, Adam, Callback, EarlyStopping, ProgressBar
+from fastnn import MLP, SGD, Adam, Callback, EarlyStopping, ProgressBar
 
 RNG = np.random.default_rng
 
@@ -127,3 +129,23 @@ def test_progress_shows_loss_and_samples_per_second(backend: str, capsys: pytest
     assert "150/150" in shown
     network(backend).fit(X, y, epochs=2, callbacks=[ProgressBar(desc="digits", unit_scale=False)])
     assert "digits: 100%" in capsys.readouterr().err
+
+
+@on_both
+def test_progress_without_a_standard_error(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(sys, "stderr", None)
+    X, y = data()
+    assert len(network(backend).fit(X, y, epochs=2, progress=True).loss) == 2
+
+
+@on_both
+def test_accuracy_is_monitored_only_where_there_is_one(backend: str) -> None:
+    X, Y = RNG(0).normal(size=(6, 2)), RNG(1).uniform(size=(6, 1))
+    for options in ({}, {"task": "binary"}):  # probabilities are no classes either
+        net = MLP([2, 1], backend=backend, **options)
+        before = net.parameters.copy()
+        with pytest.raises(ValueError, match="monitor 'val_accuracy' wants targets that are classes"):
+            net.fit(X, Y, validation_data=(X, Y), early_stopping=EarlyStopping("val_accuracy"))
+        np.testing.assert_array_equal(net.parameters, before)
+        assert net.history is None

@@ -310,3 +310,21 @@ def test_the_callers_descriptor_stays_open(saved: Path) -> None:
         with pytest.raises(TypeError, match="path: wanted a path, got"):
             MLP.load(file.fileno())
         os.fstat(file.fileno())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="named pipes of POSIX")
+def test_pipes(tmp_path: Path) -> None:
+    """Written to as they are; not read, for that would wait."""
+    code = "from fastnn import MLP; MLP([3, 2], seed=0).save('/dev/stdout')"
+    written = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout
+    (tmp_path / "file").write_bytes(written)
+    np.testing.assert_array_equal(MLP.load(tmp_path / "file").parameters, MLP([3, 2], seed=0).parameters)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ModelFileError, match="pipe: wanted a regular file"):
+        MLP.load(tmp_path / "pipe")
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="model"):
+        MLP([3, 2]).save(f"{tmp_path}/model{os.sep}")
+    assert not list(tmp_path.iterdir())

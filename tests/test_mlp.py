@@ -168,25 +168,6 @@ def test_outputs_that_are_refused(backend: str) -> None:
 
 
 @on_both
-def test_an_error_that_conversion_cannot_mend_is_passed_on(backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Alarmed:
-        """An engine in whose first call a signal handler raises."""
-
-        def predict(self, X: object, out: object) -> None:
-            calls.append(X)
-            if len(calls) == 1:
-                raise ValueError("time is up")
-
-    calls: list[object] = []
-    net = small_network(backend)
-    X = np.zeros((5, 3), net.dtype)
-    monkeypatch.setattr(net, "_engine", Alarmed())
-    with pytest.raises(ValueError, match="time is up"):
-        net.predict(X)
-    assert len(calls) == 1
-
-
-@on_both
 def test_step_is_an_integer(backend: str) -> None:
     net, X, Y = small_network(backend, dropout=0.5), np.ones((4, 3)), np.ones((4, 2))
     for call in (net.loss, net.loss_and_gradients):

@@ -111,6 +111,7 @@ def test_a_state_that_is_refused_changes_nothing(
         (0, None, TypeError, r"weights\[0\]: wanted an array of real numbers, got NoneType"),
         (0, 1j, TypeError, r"weights\[0\]: wanted an array of real numbers"),
         (-1, np.ones(4), ValueError, r"weights\[-1\]: wanted shape \(4, 2\), got \(4,\)"),
+        (0, np.ones(4), ValueError, r"weights\[0\]: wanted shape \(3, 4\), got \(4,\)"),
         (slice(0, 1), [np.ones((3, 4))], TypeError, "weights: number of a layer: wanted an integer, got slice"),
         (2, 0.0, IndexError, "out of range"),
     ],

@@ -98,6 +98,11 @@ def test_an_optimizer_keeps_networks_apart_and_lets_them_go() -> None:
         (lambda: SGD(0.1, clip_norm=0.0), ValueError, "clip_norm"),
         (lambda: setattr(Adam(), "beta1", 0.5), AttributeError, "only lr can be changed"),
         (lambda: setattr(Adam(), "clip_norm", 0.5), AttributeError, "only lr can be changed"),
+        (lambda: setattr(Adam(), "weight_decay", 0.5), AttributeError, "only lr can be changed"),
+        (lambda: setattr(SGD(0.1), "momentum", 0.5), AttributeError, "only lr can be changed"),
+        (lambda: setattr(SGD(0.1, 0.5), "nesterov", True), AttributeError, "only lr can be changed"),
+        (lambda: setattr(Adam(), "kind", "sgd"), AttributeError, "only lr can be changed"),
+        (lambda: setattr(Adam(), "schedule", None), AttributeError, "only lr can be changed"),
         (lambda: setattr(Adam(), "lr", -1.0), ValueError, "lr: "),
         (lambda: Adam().gamma, AttributeError, "'Adam' object has no attribute 'gamma'"),
     ],
@@ -114,3 +119,38 @@ def test_optimizers_copy_their_settings_only() -> None:
         assert repr(other) == repr(adam) == "Adam(lr=0.1, beta1=0.9, beta2=0.999, epsilon=1e-08, clip_norm=2.0)"
         assert other.state(net).t == 0
     assert adam.state(net).t == 1
+
+
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
+def test_the_momentum_of_sgd(momentum: float) -> None:
+    assert SGD(0.1, momentum).momentum == momentum
+
+
+@on_both
+def test_a_state_takes_over_what_is_put_into_it(backend: str) -> None:
+    adam, X, Y = Adam(0.1), np.ones((1, 3)), np.ones((1, 2))
+    net, other = small_network(backend), small_network(backend)
+    net.train_step(X, Y, adam)
+    state, kept = adam.state(net), adam.state(net).slots.copy()
+    net.train_step(X, Y, adam)
+    state.slots, state.t, net.parameters[...] = kept, 1, other.parameters
+    other.train_step(X, Y, twin := Adam(0.1))
+    twin.state(other).t, other.parameters[...] = 1, net.parameters
+    net.train_step(X, Y, adam)
+    other.train_step(X, Y, twin)
+    np.testing.assert_array_equal(net.parameters, other.parameters)
+    with pytest.raises(ValueError, match=r"state.slots: wanted shape \(2, 26\), got \(2, 25\)"):
+        state.slots = kept[:, 1:]
+    with pytest.raises(AttributeError, match="kind: this state is of 'adam'"):
+        state.kind = "sgd"
+
+
+@on_both
+def test_a_network_made_anew_wants_another_state(backend: str) -> None:
+    net, adam, X, Y = small_network(backend), Adam(0.1), np.ones((1, 3)), np.ones((1, 2))
+    net.train_step(X, Y, adam)
+    net.__init__([3, 5, 2], backend=backend)  # type: ignore[misc]
+    for call in (lambda: net.fit(X, Y, optimizer=adam), lambda: net.train_step(X, Y, adam)):
+        with pytest.raises(ValueError, match=r"state.slots: wanted float32 \(2, 32\), got float32 \(2, 26\)"):
+            call()
+    assert net.history is None

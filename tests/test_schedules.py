@@ -1,5 +1,6 @@
 """Learning-rate schedules: the rate of every step, in a fit, and what is refused."""
 
+import pickle
 from fractions import Fraction
 
 import numpy as np
@@ -57,6 +58,7 @@ def test_powers_beyond_64_bits_are_right() -> None:
         (lambda: schedules.cosine(-1.0, 10), "lr: wanted a finite number >= 0"),
         (lambda: schedules.piecewise([1, 2], [0.1, 0.2]), "one rate more than boundaries"),
         (lambda: schedules.piecewise([2, 1], [0.1, 0.2, 0.3]), "boundaries that increase"),
+        (lambda: schedules.piecewise([1, np.nan], [0.1, 0.2, 0.3]), "boundaries that increase"),
     ],
 )
 def test_schedules_refuse(make: object, message: str) -> None:
@@ -86,3 +88,21 @@ def test_a_wrong_schedule_is_refused_before_anything_changes(
         net.fit(X, y, optimizer=SGD(schedule))
     np.testing.assert_array_equal(net.parameters, before)
     assert net.history is None
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        schedules.constant(0.1),
+        schedules.step_decay(0.1, 3),
+        schedules.exponential(0.1, 0.9),
+        schedules.inverse_scaling(0.1),
+        schedules.inverse_time(0.1, 0.2),
+        schedules.cosine(0.1, 5),
+        schedules.warmup(schedules.cosine(0.1, 5), 3),
+        schedules.piecewise([2, 4], [0.3, 0.2, 0.1]),
+    ],
+)
+def test_schedules_can_be_pickled(schedule: object) -> None:
+    again = pickle.loads(pickle.dumps(SGD(schedule))).lr
+    np.testing.assert_array_equal(again(np.arange(9)), schedule(np.arange(9)))

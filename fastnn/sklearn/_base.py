@@ -228,10 +228,11 @@ class FastMLP(Convertible, CallbackSupport):  # type: ignore[misc]
             try:
                 net = self._net
                 coefs, intercepts = self.coefs_, self.intercepts_
-                if net.activation == self.activation and net.holds(coefs, intercepts):
-                    return net.engine.predict(X)
+                known = net.activation == self.activation and net.holds(coefs, intercepts)
             except (AttributeError, TypeError, ValueError):
-                pass  # not fitted, or X of another dtype or layout
+                known = False  # not fitted, or coefficients that are no arrays
+            if known and (out := net.engine.try_predict(X)) is not None:
+                return out
         try:
             engine = self._engine()
         except AttributeError:

@@ -13,7 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from fastnn._arrays import Array
-from fastnn.optim import HYPER, OptimizerState
+from fastnn._state import HYPER, OptimizerState
 from fastnn.sklearn._callbacks import FitTasks
 from fastnn.sklearn._net import Net
 
