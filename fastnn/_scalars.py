@@ -11,11 +11,11 @@ def number(name: str, value: Any) -> float:
     Raises
     ------
     TypeError
-        It is no real number.
+        It is no real number; a boolean is none.
     ValueError
         It is an integer beyond float64.
     """
-    if isinstance(value, (str, bytes)):
+    if isinstance(value, (bool, str, bytes)):
         raise TypeError(f"{name}: wanted a number, got {reprlib.repr(value)}")
     try:
         return float(value)

@@ -7,7 +7,7 @@ import itertools
 import math
 import operator
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -77,7 +77,7 @@ class NetworkSpec:
         self._check_loss()
         if not (math.isfinite(self.l2) and self.l2 >= 0.0):
             raise ValueError(f"l2: wanted a finite number >= 0, got {self.l2}")
-        if self.l2_form not in ("mean", "sum"):
+        if not isinstance(self.l2_form, str) or self.l2_form not in ("mean", "sum"):
             raise ValueError(f"l2_form: wanted 'mean' or 'sum', got {self.l2_form!r}")
         self._check_sparsity()
         if self.dtype not in ("float32", "float64"):
@@ -175,10 +175,10 @@ def network_spec(
     layers = _sizes(sizes)
     n_hidden = len(layers) - 2
     last = _activation(default_output(loss, task) if output is None else output, "output")
-    drops = _per_hidden_layer("dropout", dropout, n_hidden, single=isinstance(dropout, (int, float)))
+    drops = _per_hidden_layer("dropout", dropout, n_hidden, single=_is_number(dropout))
     single = isinstance(activation, str) or _is_pair(activation)
     hidden = _per_hidden_layer("activation", activation, n_hidden, single=single)
-    if sparsity is not None and (not hasattr(sparsity, "__len__") or len(sparsity) != 2):
+    if sparsity is not None and not (_is_ordered(sparsity) and hasattr(sparsity, "__len__") and len(sparsity) == 2):
         raise ValueError(f"sparsity: wanted a pair (rho, beta), got {sparsity!r}")
     return NetworkSpec(
         sizes=layers,
@@ -201,7 +201,7 @@ def _dtype_name(dtype: npt.DTypeLike) -> str:
 
 
 def _sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    if isinstance(sizes, (str, bytes)) or not hasattr(sizes, "__iter__"):
+    if not _is_ordered(sizes):
         raise TypeError(f"sizes: wanted a sequence of integers such as [784, 100, 10], got {sizes!r}")
     return tuple(integer("sizes", size) for size in sizes)
 
@@ -216,13 +216,22 @@ def _check_sizes(sizes: tuple[int, ...]) -> None:
 
 
 def _is_pair(value: Any) -> bool:
-    return isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], (int, float))
+    return isinstance(value, tuple) and len(value) == 2 and _is_number(value[1])
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, np.number)) or (isinstance(value, np.ndarray) and value.ndim == 0)
+
+
+def _is_ordered(value: Any) -> bool:
+    """Values one after the other; text counts as one value, and a set has no order."""
+    return hasattr(value, "__iter__") and not isinstance(value, (str, bytes, Set, Mapping))
 
 
 def _per_hidden_layer(name: str, value: Any, n_hidden: int, *, single: bool) -> tuple[Any, ...]:
     if single:
         return (value,) * n_hidden
-    if not hasattr(value, "__iter__"):
+    if not _is_ordered(value):
         raise TypeError(f"{name}: wanted one value or one per hidden layer, got {value!r}")
     values = tuple(value)
     if len(values) != n_hidden:

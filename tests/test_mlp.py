@@ -22,6 +22,7 @@ RNG = np.random.default_rng
         ({"sizes": [3, 2.5]}, TypeError, "wanted an integer, got 2.5"),
         ({"sizes": 5}, TypeError, "wanted a sequence of integers"),
         ({"sizes": "32"}, TypeError, "wanted a sequence of integers"),
+        ({"sizes": {3, 2}}, TypeError, "wanted a sequence of integers"),
         ({"sizes": [2**40, 2**40]}, ValueError, "more than 2\\*\\*60 parameters"),
         ({"activation": "swish"}, ValueError, "wanted one of identity, .*got 'swish'"),
         ({"activation": ["relu", "tanh"]}, ValueError, "wanted 1 values, one per hidden layer, got 2"),
@@ -30,6 +31,8 @@ RNG = np.random.default_rng
         ({"activation": ("elu", 0.0)}, ValueError, "> 0, got 0.0"),
         ({"activation": 3}, TypeError, "wanted one value or one per hidden layer"),
         ({"activation": [3]}, TypeError, "wanted a name or a pair"),
+        ({"activation": {"relu"}}, TypeError, "activation: wanted one value or one per hidden layer, got {'relu'}"),
+        ({"activation": ("elu", True)}, TypeError, "activation: elu: wanted a number, got True"),
         ({"output": "nothing"}, ValueError, "got 'nothing'"),
         ({"loss": "hinge"}, ValueError, "wanted one of softmax_cross_entropy, .*got 'hinge'"),
         ({"loss": "softmax_cross_entropy", "output": "tanh"}, ValueError, "'softmax' or 'identity' .*got 'tanh'"),
@@ -38,13 +41,19 @@ RNG = np.random.default_rng
         ({"dropout": -0.1}, ValueError, "got -0.1"),
         ({"dropout": [0.1, 0.1]}, ValueError, "wanted 1 values"),
         ({"dropout": float("nan")}, ValueError, "got nan"),
+        ({"dropout": {0.5}}, TypeError, "dropout: wanted one value or one per hidden layer, got {0.5}"),
+        ({"dropout": True}, TypeError, "dropout: wanted a number, got True"),
         ({"l2": -1.0}, ValueError, "l2: wanted a finite number >= 0"),
         ({"l2": float("inf")}, ValueError, "l2: wanted a finite number >= 0"),
+        ({"l2": True}, TypeError, "l2: wanted a number, got True"),
         ({"l2_form": "max"}, ValueError, "wanted 'mean' or 'sum'"),
+        ({"l2_form": np.zeros(2)}, ValueError, "l2_form: wanted 'mean' or 'sum', got array"),
         ({"sparsity": (0.1, 1.0)}, ValueError, "'sigmoid' for each of them, got \\['relu'\\]"),
         ({"sparsity": (1.0, 1.0), "activation": "sigmoid"}, ValueError, "between 0 and 1"),
         ({"sparsity": (0.1, -1.0), "activation": "sigmoid"}, ValueError, "beta >= 0"),
         ({"sparsity": (0.1,), "activation": "sigmoid"}, ValueError, "a pair"),
+        ({"sparsity": {0.1, 1.0}, "activation": "sigmoid"}, ValueError, r"wanted a pair \(rho, beta\), got {"),
+        ({"sparsity": (0.1, True), "activation": "sigmoid"}, TypeError, "sparsity: wanted a number, got True"),
         ({"dtype": "float16"}, ValueError, "wanted 'float32' or 'float64', got 'float16'"),
         ({"dtype": "real"}, TypeError, "got 'real'"),
         ({"seed": -1}, ValueError, "got -1"),
@@ -70,6 +79,13 @@ RNG = np.random.default_rng
 def test_arguments_that_are_refused(options: dict, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         MLP(**{"sizes": [3, 4, 2], **options})
+
+
+@pytest.mark.parametrize("half", [np.float32(0.5), np.array(0.5), np.float64(0.5)])
+def test_numbers_of_numpy_are_single_values(half: object) -> None:
+    net = MLP([3, 4, 4, 2], activation=("leaky_relu", half), output=("elu", half), dropout=half)
+    assert net.spec.activations == (("leaky_relu", 0.5), ("leaky_relu", 0.5), ("elu", 0.5))
+    assert net.spec.keep == (0.5, 0.5)
 
 
 def test_defaults() -> None:
