@@ -561,8 +561,8 @@ cdef fnn_hyper _adam_hyper(
     object lr, object t, object beta1, object beta2, object epsilon, object l2, object scale
 ) except *:
     cdef fnn_hyper h = _hyper(lr, l2, scale)
-    h.beta1 = number("beta1", beta1)
-    h.beta2 = number("beta2", beta2)
+    h.beta1 = _check.decay("beta1", beta1)
+    h.beta2 = _check.decay("beta2", beta2)
     h.epsilon = number("epsilon", epsilon)
     fnn_hyper_fold(&h, integer("t", t, 1, 2**63 - 1))
     return h

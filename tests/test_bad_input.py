@@ -173,8 +173,10 @@ NUMBERS: dict[str, list[tuple[Any, type[Exception]]]] = {
     "t": [(0, ValueError), (-3, ValueError), (1.5, TypeError)],
     "rho": [(0.0, ValueError), (1.0, ValueError), (NAN, ValueError), ("small", TypeError)],
     "beta": [("much", TypeError)],
-    **{rate: [("much", TypeError), (None, TypeError), ([1.0, 2.0], TypeError)] for rate in RATES},
+    **{rate: [("much", TypeError), (None, TypeError), ([1.0, 2.0], TypeError), (True, TypeError)] for rate in RATES},
 }
+for beta in ("beta1", "beta2"):
+    NUMBERS[beta] += [(value, ValueError) for value in (1, 2**70, -0.1, NAN)]
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -115,6 +115,14 @@ def positive(name: str, value: Any, zero: bool = False) -> float:
     return result
 
 
+def decay(name: str, value: Any) -> float:
+    """The value as a float from 0 to below 1: at 1 Adam's corrections would divide by zero."""
+    result = number(name, value)
+    if not 0 <= result < 1:
+        raise ValueError(f"{name}: wanted 0 <= {name} < 1, got {result}")
+    return result
+
+
 def alpha(activations: Mapping[str, Any], name: str, value: Any) -> float:
     """The activation's parameter, or its default where `value` is None; ignored (0) where it has none."""
     row = activations[name]

@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from fastnn._scalars import integer
+from fastnn.reference import _check
 from fastnn.reference.updates import check_update, step_gradient
 
 Array = np.ndarray
@@ -110,6 +111,12 @@ def adagrad_update(
     p -= lr * g / (np.sqrt(s) + epsilon)
 
 
+def _check_adam(t: int, beta1: float, beta2: float) -> None:
+    integer("t", t, 1, 2**63 - 1)
+    _check.decay("beta1", beta1)
+    _check.decay("beta2", beta2)
+
+
 def _adam_step(
     p: Array, g: Array, m: Array, v: Array, lr: float, t: int, beta1: float, beta2: float, epsilon: float
 ) -> None:
@@ -150,9 +157,9 @@ def adam_update(
         Learning rate.
     t : int
         Number of this update, from 1.
-    beta1 : float
+    beta1 : float in [0, 1)
         Decay of the average of gradients m.
-    beta2 : float
+    beta2 : float in [0, 1)
         Decay of the average of squares v.
     epsilon : float
         Added to the root.
@@ -162,7 +169,8 @@ def adam_update(
     Raises
     ------
     TypeError, ValueError
-        An array has another dtype, shape or layout, is read-only or overlaps another, or t < 1.
+        An array has another dtype, shape or layout, is read-only or overlaps another, t < 1, or a beta is out of
+        range.
 
     Notes
     -----
@@ -181,7 +189,7 @@ def adam_update(
     lr, beta1, beta2, epsilon, l2, scale = check_update(
         p, g, {"m": m, "v": v}, lr=lr, beta1=beta1, beta2=beta2, epsilon=epsilon, l2=l2, scale=scale
     )
-    integer("t", t, 1, 2**63 - 1)
+    _check_adam(t, beta1, beta2)
     _adam_step(p, step_gradient(p, g, l2, scale), m, v, lr, t, beta1, beta2, epsilon)
 
 
@@ -214,9 +222,9 @@ def adamw_update(
         Learning rate.
     t : int
         Number of this update, from 1.
-    beta1 : float
+    beta1 : float in [0, 1)
         Decay of the average of gradients m.
-    beta2 : float
+    beta2 : float in [0, 1)
         Decay of the average of squares v.
     epsilon : float
         Added to the root.
@@ -228,7 +236,8 @@ def adamw_update(
     Raises
     ------
     TypeError, ValueError
-        An array has another dtype, shape or layout, is read-only or overlaps another, or t < 1.
+        An array has another dtype, shape or layout, is read-only or overlaps another, t < 1, or a beta is out of
+        range.
 
     Notes
     -----
@@ -254,7 +263,7 @@ def adamw_update(
         l2=l2,
         scale=scale,
     )
-    integer("t", t, 1, 2**63 - 1)
+    _check_adam(t, beta1, beta2)
     g = step_gradient(p, g, l2, scale)
     p *= 1 - lr * weight_decay
     _adam_step(p, g, m, v, lr, t, beta1, beta2, epsilon)
