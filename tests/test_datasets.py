@@ -42,6 +42,8 @@ def test_digits_dtype() -> None:
     assert load_digits(dtype=np.float64).X_test.dtype == np.float64
     with pytest.raises(ValueError, match="wanted float32 or float64, got int32"):
         load_digits(dtype="int32")
+    with pytest.raises(TypeError, match="dtype: wanted float32 or float64, got 'x'"):
+        load_digits(dtype="x")
 
 
 def test_stratified_split_keeps_proportions_and_every_row() -> None:
@@ -51,6 +53,8 @@ def test_stratified_split_keeps_proportions_and_every_row() -> None:
     assert [int((y[test] == c).sum()) for c in (3, 7, 9)] == [10, 20, 2]
     with pytest.raises(ValueError, match="every"):
         stratified_split(y, every=1)
+    with pytest.raises(TypeError, match=r"every: wanted an integer, got 2\.5"):
+        stratified_split(y, every=2.5)
     with pytest.raises(ValueError, match="one dimension"):
         stratified_split(np.eye(2))
 
@@ -121,6 +125,14 @@ def test_mnist_folder_that_is_none(tmp_path: Path) -> None:
     file.write_text("x")
     with pytest.raises(DataError, match="wanted a folder of IDX files, got a file"):
         load_mnist(file)
+    with pytest.raises(DataError, match=r"a: (there is no such folder|cannot be read)"):  # the name is too long
+        load_mnist("a" * 5000)
+
+
+@pytest.mark.parametrize("directory", [None, b"folder", 3])
+def test_what_is_no_path_is_refused(directory: object) -> None:
+    with pytest.raises(TypeError, match=f"directory: wanted a path, got {directory!r}"):
+        load_mnist(directory)
 
 
 @pytest.mark.skipif("FASTNN_DATA" not in os.environ, reason="FASTNN_DATA does not name a folder of MNIST files")
@@ -140,3 +152,6 @@ def test_flower_is_balanced_seeded_and_not_linearly_separable() -> None:
     assert np.mean((np.c_[X, np.ones(401)] @ plane > 0) == y) < 0.65
     with pytest.raises(ValueError, match="at least 2 points, got 1"):
         make_flower(1)
+    for n in (2.5, "4"):
+        with pytest.raises(TypeError, match=f"n: wanted an integer, got {n!r}"):
+            make_flower(n)

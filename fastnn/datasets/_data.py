@@ -5,6 +5,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._scalars import integer
+
 Array = npt.NDArray[Any]
 
 
@@ -48,8 +50,11 @@ class ImageData(NamedTuple):
 
 
 def real_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
-    """The NumPy dtype of ``dtype``; ValueError unless it is float32 or float64."""
-    wanted = np.dtype(dtype)
+    """The NumPy dtype of ``dtype``; ValueError unless it is float32 or float64, TypeError if it is none."""
+    try:
+        wanted = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"dtype: wanted float32 or float64, got {dtype!r}") from None
     if wanted not in (np.float32, np.float64):
         raise ValueError(f"dtype: wanted float32 or float64, got {wanted}")
     return wanted
@@ -76,6 +81,8 @@ def stratified_split(y: npt.ArrayLike, every: int = 5) -> tuple[Array, Array]:
 
     Raises
     ------
+    TypeError
+        ``every`` is no integer.
     ValueError
         ``y`` is not one-dimensional or ``every`` is below 2.
 
@@ -87,8 +94,7 @@ def stratified_split(y: npt.ArrayLike, every: int = 5) -> tuple[Array, Array]:
     labels = np.asarray(y)
     if labels.ndim != 1:
         raise ValueError(f"y: wanted one dimension, got shape {labels.shape}")
-    if every < 2:
-        raise ValueError(f"every: wanted at least 2, got {every}")
+    every = integer("every", every, 2)
     is_test = np.zeros(labels.size, dtype=bool)
     for label in np.unique(labels):
         is_test[np.flatnonzero(labels == label)[::every]] = True

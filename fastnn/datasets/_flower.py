@@ -3,6 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._scalars import integer
 from fastnn.datasets._data import Array, real_dtype
 
 
@@ -32,6 +33,8 @@ def make_flower(
 
     Raises
     ------
+    TypeError
+        ``n`` is no integer, or ``dtype`` no dtype.
     ValueError
         ``n`` is below 2, or another dtype.
 
@@ -42,6 +45,7 @@ def make_flower(
     ((400, 2), array([200, 200]))
     """
     real = real_dtype(dtype)
+    n = integer("n", n)
     if n < 2:
         raise ValueError(f"n: wanted at least 2 points, got {n}")
     rng = np.random.default_rng(seed)

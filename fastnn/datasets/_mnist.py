@@ -6,6 +6,7 @@ and the bytes themselves, the last dimension fastest.
 
 import gzip
 import os
+import reprlib
 import struct
 import zlib
 from pathlib import Path
@@ -40,6 +41,8 @@ def load_mnist(directory: str | os.PathLike[str], *, dtype: npt.DTypeLike = "flo
 
     Raises
     ------
+    TypeError
+        ``directory`` is no path.
     DataError
         The folder or a file is missing or unreadable, a file is not gzip though it is called so, is cut short or too
         long, has another magic number, holds no image, or the files do not fit each other. The message is one sentence.
@@ -52,11 +55,17 @@ def load_mnist(directory: str | os.PathLike[str], *, dtype: npt.DTypeLike = "flo
     fastnn.datasets.DataError: no/such/folder: there is no such folder
     """
     real = real_dtype(dtype)
-    folder = Path(directory)
-    if not folder.exists():
-        raise DataError(f"{folder}: there is no such folder")
-    if not folder.is_dir():
-        raise DataError(f"{folder}: wanted a folder of IDX files, got a file")
+    try:
+        folder = Path(directory)
+    except TypeError:
+        raise TypeError(f"directory: wanted a path, got {reprlib.repr(directory)}") from None
+    try:
+        if not folder.exists():
+            raise DataError(f"{folder}: there is no such folder")
+        if not folder.is_dir():
+            raise DataError(f"{folder}: wanted a folder of IDX files, got a file")
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror or error})") from None
     X_train, y_train, train_shape = _images_and_labels(folder, "train", real)
     X_test, y_test, test_shape = _images_and_labels(folder, "t10k", real)
     if train_shape != test_shape:
