@@ -1,8 +1,10 @@
 """The command line: ``python -m fastnn`` or ``fastnn``. Reads arguments, calls one function, words its errors."""
 
 import argparse
+import contextlib
 import io
 import os
+import reprlib
 import sys
 from collections.abc import Callable, Sequence
 
@@ -101,9 +103,10 @@ def _whole_number(low: int, high: int) -> Callable[[str], int]:
     """A reader of whole numbers within bounds; argparse makes one line of its error."""
 
     def read(text: str) -> int:
-        if text.isdecimal() and low <= int(text) <= high:
-            return int(text)
-        raise argparse.ArgumentTypeError(f"wanted a whole number from {low} to {high}, got {text!r}")
+        with contextlib.suppress(ValueError):  # Python reads a few thousand digits, no more
+            if text.isdecimal() and low <= int(text) <= high:
+                return int(text)
+        raise argparse.ArgumentTypeError(f"wanted a whole number from {low} to {high}, got {reprlib.repr(text)}")
 
     return read
 

@@ -122,11 +122,15 @@ def run_bench(
     Raises
     ------
     BenchError
-        There is no such folder, or a file cannot be written.
+        There is no such folder, a folder has the name of a file, or a file cannot be written.
     """
     path = Path(output)
     if not path.parent.is_dir():  # before the timing, not after it
         raise BenchError(f"{path}: there is no folder {path.parent} to write to")
+    picture = path.parent / f"{path.stem}.png"
+    for file in (path, picture):
+        if file.is_dir():
+            raise BenchError(f"{file}: wanted a file to write to, got a folder")
     results = []
     with config.threads(threads), _numpy_threads(threads) as numpy_threads:
         print(f"{_cpu()}; {_core.isa()}, {threads} thread(s), NumPy's BLAS {numpy_threads}; float32, medians")
@@ -145,7 +149,7 @@ def run_bench(
     }
     versions = {"python": platform.python_version(), "numpy": np.__version__}
     _write(path, {**facts, **versions, "seconds": [asdict(result) for result in results]})
-    _draw(path.with_suffix(".png"), results)
+    _draw(picture, results)
     return results
 
 

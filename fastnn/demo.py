@@ -120,6 +120,8 @@ def _check_picture(path: Path) -> None:
         raise DemoError(str(error)) from None
     if not path.parent.is_dir():
         raise DemoError(f"{path}: there is no folder {path.parent} to write the picture to")
+    if path.is_dir():
+        raise DemoError(f"{path}: wanted a file to write the picture to, got a folder")
 
 
 def _network(backend: str, data: ImageData, settings: Settings) -> MLP:

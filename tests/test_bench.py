@@ -56,6 +56,19 @@ def test_missing_folder_is_told_before_the_timing(tmp_path: Path, capsys: pytest
     assert printed.out == ""
 
 
+@pytest.mark.parametrize("output", [".", "", "b", "b.json"])
+def test_a_folder_in_place_of_a_file_is_told_before_the_timing(
+    output: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("b", "b.png"):
+        Path(name).mkdir()
+    assert main(["bench", "--output", output]) == 2
+    printed = capsys.readouterr()
+    assert "wanted a file to write to, got a folder" in printed.err
+    assert printed.out == ""
+
+
 def test_medians_take_every_contender_in_every_round() -> None:
     counts = {"a": 0, "b": 0}
 

@@ -58,6 +58,15 @@ def test_output_folder_that_is_missing_is_told_before_training(
     assert printed.out == ""
 
 
+@needs_plot
+@pytest.mark.parametrize("output", [".", ""])
+def test_output_that_is_a_folder_is_told_before_training(output: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["demo", "--output", output]) == 2
+    printed = capsys.readouterr()
+    assert printed.err == "fastnn demo: .: wanted a file to write the picture to, got a folder\n"
+    assert printed.out == ""
+
+
 def test_without_matplotlib_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -76,6 +85,14 @@ def test_wrong_arguments_are_refused_with_the_usage(arguments: list[str], capsys
         main(arguments)
     assert stopped.value.code == 2
     assert capsys.readouterr().err.startswith("usage: fastnn")
+
+
+def test_a_number_longer_than_python_reads(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["demo", "--seed", "9" * 5000])
+    message = capsys.readouterr().err.splitlines()[-1]
+    assert f"wanted a whole number from 0 to {2**64 - 1}, got '999" in message
+    assert len(message) < 200
 
 
 def test_interrupt_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
