@@ -67,6 +67,13 @@ def set_num_threads(n):
     settings.n_threads = integer("threads", n, 1, FNN_MAX_THREADS)
 
 
+def _thread_count(text):
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"wanted an integer from 1 to {FNN_MAX_THREADS}") from None
+
+
 def _from_environment(variable, setter, default, convert=str):
     """Apply the variable, or the default where it is not set, with the variable's name in the error."""
     text = os.environ.get(variable)
@@ -81,4 +88,4 @@ def _from_environment(variable, setter, default, convert=str):
 
 _from_environment("FASTNN_ISA", set_isa, fnn_isa_name(fnn_isa_best()).decode())
 _from_environment("FASTNN_GEMM", set_gemm, "auto")
-_from_environment("FASTNN_NUM_THREADS", set_num_threads, min(cpu_count(), FNN_MAX_THREADS), int)
+_from_environment("FASTNN_NUM_THREADS", set_num_threads, min(cpu_count(), FNN_MAX_THREADS), _thread_count)

@@ -32,6 +32,15 @@ def test_a_process_runs_what_its_environment_says(choice: dict[str, str]) -> Non
     assert set(choice.values()) <= set(run.stdout.split())
 
 
+@pytest.mark.parametrize("text", ["1e3", "0", "two", "9" * 5000])
+def test_a_number_of_threads_that_is_none(text: str) -> None:
+    environment = {**os.environ, "FASTNN_NUM_THREADS": text}
+    run = subprocess.run([sys.executable, "-c", SHOW], env=environment, capture_output=True, text=True, check=False)
+    message = run.stderr.splitlines()[-1]
+    assert message.startswith(f"ImportError: FASTNN_NUM_THREADS={text}: ")
+    assert "wanted an integer from 1 to 256" in message or "wanted at least 1, got 0" in message
+
+
 @pytest.mark.skipif(len(_core.available_isas()) < 2, reason="this CPU has one instruction set")
 def test_instruction_sets_are_different_code() -> None:
     """They round differently somewhere: equal bits of all would mean that one of them stands for all."""
