@@ -244,6 +244,10 @@ def test_a_write_that_fails_leaves_the_old_file(saved: Path, monkeypatch: pytest
         _net().save(saved.parent / "no folder" / "model")
 
 
+posix = pytest.mark.skipif(os.name != "posix", reason="modes, links, pipes, and replacing a file that is open")
+
+
+@posix
 def test_saves_from_several_threads_do_not_meet(tmp_path: Path) -> None:
     path, nets = tmp_path / ("m" * 250), [MLP([300, 300, 2], seed=seed) for seed in range(4)]
     nets[0].save(path)
@@ -254,9 +258,6 @@ def test_saves_from_several_threads_do_not_meet(tmp_path: Path) -> None:
         for save in saves:
             save.result()
     assert os.listdir(tmp_path) == [path.name]
-
-
-posix = pytest.mark.skipif(os.name != "posix", reason="modes, links and pipes are POSIX's")
 
 
 @posix

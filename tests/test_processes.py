@@ -184,6 +184,7 @@ with fastnn.threads(2):
 LONG_CALLS = ("predict(X)", "activations(X)[-1]", "loss(X, Y)", "loss_and_gradients(X, Y)", "input_gradient(X, Y)")
 
 
+@unix
 @pytest.mark.parametrize("call", LONG_CALLS)
 def test_ctrl_c_ends_a_long_call(call: str) -> None:
     """A call that would take ten seconds or so; what fills an array of the caller's goes on to its end."""
