@@ -56,7 +56,7 @@ def test_fit_through_the_shuffled_index(isa: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("rows", [300, 9001])
-def test_same_bits_for_any_number_of_threads(dtype: str, rows: int) -> None:
+def test_same_bits_for_any_number_of_threads(isa: str, dtype: str, rows: int) -> None:
     results = []
     for n_threads in (1, 2, 7):
         with fastnn.threads(n_threads), fastnn.gemm("own"):
