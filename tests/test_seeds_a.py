@@ -1,5 +1,5 @@
-"""S1–S7: a network with one hidden layer for binary classification (SEEDS.md, text A)."""
-# ruff: noqa: N802 (the rows are named as SEEDS.md names them)
+"""S1–S7: a network with one hidden layer for binary classification."""
+# ruff: noqa: N802 (S1 … S24 name the items of the tutorials that are retraced here)
 
 import numpy as np
 import pytest

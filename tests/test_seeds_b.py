@@ -1,5 +1,5 @@
-"""S8–S11: a three-layer network by hand (SEEDS.md, text B)."""
-# ruff: noqa: N802 (the rows are named as SEEDS.md names them)
+"""S8–S11: a three-layer network by hand."""
+# ruff: noqa: N802 (S1 … S24 name the items of the tutorials that are retraced here)
 
 import numpy as np
 import pytest

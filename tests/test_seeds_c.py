@@ -1,5 +1,5 @@
-"""S12–S15: initial weights (SEEDS.md, text C)."""
-# ruff: noqa: N802 (the rows are named as SEEDS.md names them)
+"""S12–S15: initial weights."""
+# ruff: noqa: N802 (S1 … S24 name the items of the tutorials that are retraced here)
 
 import itertools
 import os

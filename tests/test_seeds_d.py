@@ -1,5 +1,5 @@
-"""S16–S20: regularisation and optimisers (SEEDS.md, text D)."""
-# ruff: noqa: N802 (the rows are named as SEEDS.md names them)
+"""S16–S20: regularisation and optimisers."""
+# ruff: noqa: N802 (S1 … S24 name the items of the tutorials that are retraced here)
 
 from pathlib import Path
 

@@ -1,5 +1,5 @@
-"""S21–S24: the general network and autoencoders (SEEDS.md, text E)."""
-# ruff: noqa: N802 (the rows are named as SEEDS.md names them)
+"""S21–S24: the general network and autoencoders."""
+# ruff: noqa: N802 (S1 … S24 name the items of the tutorials that are retraced here)
 
 from pathlib import Path
 
