@@ -216,6 +216,67 @@ class Network:
         shown += [f"output={output}", f"loss={self.spec.loss}", f"{self.spec.n_parameters} {self.dtype} parameters"]
         return f"{type(self).__name__}({', '.join(shown)}, {self.backend})"
 
+    # --- Derivatives by the inputs ------------------------------------------------------------------------------------
+
+    def input_gradient(self, X: npt.ArrayLike, dY: npt.ArrayLike) -> Array:
+        """The vector–Jacobian product ``dX[i, k] = Σ_j dY[i, j] · ∂Y[i, j]/∂X[i, k]``, output activation included.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, n_in) or (n_in,)
+        dY : array_like, shape (n, n_out) or (n_out,)
+
+        Returns
+        -------
+        ndarray, shape of X
+
+        Raises
+        ------
+        TypeError, ValueError
+            X or dY is not of real numbers, or of another shape.
+
+        Examples
+        --------
+        >>> net = MLP([2, 1], init=("constant", 3.0), dtype="float64")
+        >>> net.input_gradient([1.0, 2.0], [1.0])
+        array([3., 3.])
+        """
+        x = self._inputs(X)
+        d = self._like_outputs("dY", dY, x)
+        return self._engine.input_gradient(np.atleast_2d(x), np.atleast_2d(d)).reshape(x.shape)
+
+    def jacobian(self, X: npt.ArrayLike) -> Array:
+        """Derivatives of every output by every input, row by row.
+
+        Parameters
+        ----------
+        X : array_like, shape (n, n_in) or (n_in,)
+
+        Returns
+        -------
+        ndarray, shape (n, n_out, n_in) or (n_out, n_in)
+
+        Raises
+        ------
+        TypeError, ValueError
+            X is not of real numbers, or of another shape.
+
+        Examples
+        --------
+        >>> MLP([2, 3], init=("constant", 2.0), dtype="float64").jacobian([0.0, 1.0])
+        array([[2., 2.],
+               [2., 2.],
+               [2., 2.]])
+        """
+        x = self._inputs(X)
+        batch, n_out = np.atleast_2d(x), self.spec.sizes[-1]
+        jacobian = np.empty((len(batch), n_out, self.spec.sizes[0]), self._dtype)
+        for j in range(n_out):
+            unit = np.zeros((len(batch), n_out), self._dtype)
+            unit[:, j] = 1.0
+            jacobian[:, j] = self._engine.input_gradient(batch, unit)
+        return jacobian if x.ndim == 2 else jacobian[0]
+
     # --- Conversion ---------------------------------------------------------------------------------------------------
 
     def _bind(self, optimizer: Optimizer) -> OptimizerState:

@@ -168,6 +168,11 @@ class EarlyStopping(Callback):
         At the end of the fit, stopped early or not, set the parameters to those after the best epoch; its number is in
         ``history.best_epoch``. A fit that ends with an exception keeps the newest parameters.
 
+    Raises
+    ------
+    TypeError, ValueError
+        An unknown ``monitor``; a number that is none, or out of its range.
+
     Examples
     --------
     >>> EarlyStopping(patience=5)

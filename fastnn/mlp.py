@@ -161,6 +161,11 @@ class MLP(Network):
         list of ndarray
             Shapes (n, n_units), or (n_units,) for a single row.
 
+        Raises
+        ------
+        TypeError, ValueError
+            X is not of real numbers, or of another shape.
+
         Examples
         --------
         >>> [a.shape for a in MLP([4, 3, 2]).activations(np.zeros((5, 4)))]
@@ -187,6 +192,11 @@ class MLP(Network):
         Returns
         -------
         float
+
+        Raises
+        ------
+        TypeError, ValueError
+            What `fit` refuses of them; ``step`` is no integer.
 
         Examples
         --------
@@ -225,55 +235,6 @@ class MLP(Network):
         loss = float(self._engine.loss_and_gradients(*self._at_step(X, y, sample_weight, step)))
         return loss, self.spec.layer_views(self.gradients)
 
-    def input_gradient(self, X: npt.ArrayLike, dY: npt.ArrayLike) -> Array:
-        """The vector–Jacobian product ``dX[i, k] = Σ_j dY[i, j] · ∂Y[i, j]/∂X[i, k]``, output activation included.
-
-        Parameters
-        ----------
-        X : array_like, shape (n, n_in) or (n_in,)
-        dY : array_like, shape (n, n_out) or (n_out,)
-
-        Returns
-        -------
-        ndarray, shape of X
-
-        Examples
-        --------
-        >>> net = MLP([2, 1], init=("constant", 3.0), dtype="float64")
-        >>> net.input_gradient([1.0, 2.0], [1.0])
-        array([3., 3.])
-        """
-        x = self._inputs(X)
-        d = self._like_outputs("dY", dY, x)
-        return self._engine.input_gradient(np.atleast_2d(x), np.atleast_2d(d)).reshape(x.shape)
-
-    def jacobian(self, X: npt.ArrayLike) -> Array:
-        """Derivatives of every output by every input, row by row.
-
-        Parameters
-        ----------
-        X : array_like, shape (n, n_in) or (n_in,)
-
-        Returns
-        -------
-        ndarray, shape (n, n_out, n_in) or (n_out, n_in)
-
-        Examples
-        --------
-        >>> MLP([2, 3], init=("constant", 2.0), dtype="float64").jacobian([0.0, 1.0])
-        array([[2., 2.],
-               [2., 2.],
-               [2., 2.]])
-        """
-        x = self._inputs(X)
-        batch, n_out = np.atleast_2d(x), self.spec.sizes[-1]
-        jacobian = np.empty((len(batch), n_out, self.spec.sizes[0]), self._dtype)
-        for j in range(n_out):
-            unit = np.zeros((len(batch), n_out), self._dtype)
-            unit[:, j] = 1.0
-            jacobian[:, j] = self._engine.input_gradient(batch, unit)
-        return jacobian if x.ndim == 2 else jacobian[0]
-
     # --- Training -----------------------------------------------------------------------------------------------------
 
     def train_step(
@@ -295,6 +256,13 @@ class MLP(Network):
         -------
         float
             The cost before the update. Where the loss of the batch is not finite, nothing was updated.
+
+        Raises
+        ------
+        TypeError, ValueError
+            What `fit` refuses of them; a layer whose activation has no gradient ("step").
+        RuntimeError
+            Another thread trains or evaluates this network.
 
         Examples
         --------

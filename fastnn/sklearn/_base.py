@@ -279,6 +279,11 @@ class FastMLP(Convertible, CallbackSupport):  # type: ignore[misc]
         -------
         ndarray of shape (n_samples, n_features)
 
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError
+            As ``predict``; ``output`` is no number of an output.
+
         Examples
         --------
         >>> from fastnn.sklearn import MLPRegressor

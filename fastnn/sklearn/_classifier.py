@@ -157,6 +157,13 @@ n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_, class
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError, TypeError
+            What ``fit`` refuses; other classes, columns or sizes than before; nothing has changed then.
+        AttributeError
+            The solver is "lbfgs".
         """
         known = hasattr(self, "classes_")
         try:
@@ -182,6 +189,13 @@ n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_, class
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError, TypeError
+            X has other columns than in ``fit``, NaN or infinity, or is not of real numbers.
         """
         return self._predict(X, check_input)
 
@@ -200,6 +214,11 @@ n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_, class
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
+
+        Raises
+        ------
+        NotFittedError, ValueError, TypeError
+            As `predict`.
         """
         out = self._forward_pass_fast(X, check_input)
         return np.concatenate([1 - out, out], axis=1) if out.shape[1] == 1 else out

@@ -164,6 +164,13 @@ n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_
         Returns
         -------
         self
+
+        Raises
+        ------
+        ValueError, TypeError
+            What ``fit`` refuses; other columns or sizes than before; nothing has changed then.
+        AttributeError
+            The solver is "lbfgs".
         """
         return self._fit(X, y, sample_weight=sample_weight, incremental=True)
 
@@ -180,6 +187,13 @@ n_layers_, n_outputs_, out_activation_, n_features_in_, feature_names_in_
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit``.
+        ValueError, TypeError
+            X has other columns than in ``fit``, NaN or infinity, or is not of real numbers.
         """
         return self._predict(X, check_input)
 
