@@ -77,7 +77,7 @@ class ReferenceEngine:
 
     # --- Passes -------------------------------------------------------------------------------------------------------
 
-    def try_predict(self, X: Any, out: Any = None) -> Array | None:
+    def try_predict(self, X: Any, out: Any) -> Array | None:
         """As `predict`; None where that refuses something, its arguments for all that is known here."""
         try:
             return self.predict(X, out)

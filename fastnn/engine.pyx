@@ -8,6 +8,7 @@ import os
 
 import numpy as np
 
+cimport cython
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals, PyErr_Occurred
 from libc.math cimport isfinite
@@ -189,6 +190,7 @@ cdef class Engine:
 
     # --- Arguments ----------------------------------------------------------------------------------------------------
 
+    @cython.final
     cdef fnn_machine _machine(self) noexcept:
         cdef fnn_machine machine
         machine.kernels = active[self.net.dtype]
@@ -221,6 +223,7 @@ cdef class Engine:
         self.planned_threads = n_threads
         return 0
 
+    @cython.final
     cdef cnp.ndarray _inputs(self, object X):
         return matrix("X", X, self.parameters, ANY, self.n_in)
 
@@ -298,7 +301,7 @@ cdef class Engine:
         cdef cnp.ndarray x = self._rows(X)
         return self._predict(x, self._room(x, out), out)
 
-    def try_predict(self, X, out=None):
+    def try_predict(self, X, out, /):
         """As `predict`; None where it would refuse its arguments."""
         cdef cnp.ndarray x, y
         try:
@@ -308,11 +311,13 @@ cdef class Engine:
             return None
         return self._predict(x, y, out)
 
+    @cython.final
     cdef cnp.ndarray _rows(self, object X):
         if is_real(X) and PyArray_NDIM(<cnp.ndarray> X) == 1:
             return vector("X", X, self.parameters, self.n_in)
         return self._inputs(X)
 
+    @cython.final
     cdef cnp.ndarray _room(self, cnp.ndarray x, object out):
         """Where the outputs for x go."""
         cdef bint single = PyArray_NDIM(x) == 1
@@ -326,6 +331,7 @@ cdef class Engine:
         apart("out", y, "parameters", self.parameters)
         return y
 
+    @cython.final
     cdef object _predict(self, cnp.ndarray x, cnp.ndarray y, object out):
         cdef Py_ssize_t n = 1 if PyArray_NDIM(x) == 1 else PyArray_DIM(x, 0)
         cdef fnn_machine machine = self._machine()
@@ -452,7 +458,7 @@ cdef class Engine:
         cdef fnn_batch batch = self._batch(self._inputs(X), target, weight, keep)
         return self._train(&batch, state)
 
-    def try_train_step(self, X, target, weight, state):
+    def try_train_step(self, X, target, weight, state, /):
         """As `train_step`; None where it would refuse its arrays."""
         cdef list keep = []
         cdef fnn_batch batch

@@ -231,7 +231,7 @@ class FastMLP(Convertible, CallbackSupport):  # type: ignore[misc]
                 known = net.activation == self.activation and net.holds(coefs, intercepts)
             except (AttributeError, TypeError, ValueError):
                 known = False  # not fitted, or coefficients that are no arrays
-            if known and (out := net.engine.try_predict(X)) is not None:
+            if known and (out := net.engine.try_predict(X, None)) is not None:
                 return out
         try:
             engine = self._engine()
