@@ -202,6 +202,7 @@ cdef class Engine:
         machine.stop = stop
         return machine
 
+    @cython.final
     cdef int _prepare(self, const fnn_machine *machine, Py_ssize_t rows) except -1:
         """A workspace for batches of `rows` and the threads of `machine`: another thread may change the settings."""
         if rows > self.planned_rows or machine.n_threads > self.planned_threads:
@@ -227,6 +228,7 @@ cdef class Engine:
     cdef cnp.ndarray _inputs(self, object X):
         return matrix("X", X, self.parameters, ANY, self.n_in)
 
+    @cython.final
     cdef fnn_batch _batch(self, cnp.ndarray x, object target, object weight, list keep) except *:
         """Checked pointers; `keep` holds the arrays that they point into."""
         cdef fnn_batch batch
@@ -252,6 +254,7 @@ cdef class Engine:
         batch.n = n
         return batch
 
+    @cython.final
     cdef int _apart(self, str name, cnp.ndarray a) except -1:
         """Refuse what a step would write into while it reads."""
         if a is not None:
@@ -259,17 +262,20 @@ cdef class Engine:
             apart(name, a, "gradients", self.gradients)
         return 0
 
+    @cython.final
     cdef int _enter(self) except -1:
         """One call at a time may use the workspace."""
         if not fnn_take(&self.user, process):
             raise RuntimeError("this network is being trained or evaluated by another thread; use one network a thread")
         return 0
 
+    @cython.final
     cdef int _require_gradient(self) except -1:
         if not self.differentiable:
             raise ValueError("activation: wanted ones that have a gradient, got 'step'")
         return 0
 
+    @cython.final
     cdef int _load(self, object state) except -1:
         """Take over an optimiser's hyperparameters; its arrays are looked up when it is another than last time."""
         cdef double *h
@@ -441,6 +447,7 @@ cdef class Engine:
 
     # --- Training -----------------------------------------------------------------------------------------------------
 
+    @cython.final
     cdef double _step(self, const fnn_machine *machine, const fnn_batch *batch) noexcept nogil:
         """One update; the counter goes on where the cost is finite."""
         cdef int64_t *t = <int64_t *> PyArray_DATA(self.state_counter)
@@ -468,6 +475,7 @@ cdef class Engine:
             return None
         return self._train(&batch, state)
 
+    @cython.final
     cdef double _train(self, const fnn_batch *batch, object state) except? -1:
         cdef fnn_machine machine = self._machine()
         cdef double cost
