@@ -1,5 +1,6 @@
 """Checks of single numbers, for every module that takes them. A message says what was wanted and what came."""
 
+import math
 import operator
 import reprlib
 from typing import Any
@@ -23,6 +24,22 @@ def number(name: str, value: Any) -> float:
         raise ValueError(f"{name}: wanted a number that float64 can hold, got a larger integer") from None
     except (TypeError, ValueError):
         raise TypeError(f"{name}: wanted a number, got {reprlib.repr(value)}") from None
+
+
+def positive(name: str, value: Any, *, zero: bool = False) -> float:
+    """The value as a finite float above zero, or from zero on.
+
+    Raises
+    ------
+    TypeError
+        It is no real number.
+    ValueError
+        It is out of that range.
+    """
+    result = number(name, value)
+    if not math.isfinite(result) or result < 0 or (result == 0 and not zero):
+        raise ValueError(f"{name}: wanted a finite number {'>=' if zero else '>'} 0, got {value}")
+    return result
 
 
 def integer(name: str, value: Any, low: int | None = None, high: int | None = None) -> int:

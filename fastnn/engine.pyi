@@ -1,13 +1,11 @@
 # The compiled network; fastnn._reference_engine.ReferenceEngine defines what it does.
-from typing import Any, Self
-
-from typing_extensions import disjoint_base
+from typing import Any, Self, final
 
 from fastnn._arrays import Array
 from fastnn.optim import OptimizerState
 from fastnn.spec import NetworkSpec
 
-@disjoint_base
+@final
 class Engine:
     spec: NetworkSpec
     parameters: Array

@@ -68,6 +68,7 @@ cdef int stopped() except -1:
     return -1 if PyErr_Occurred() else 0
 
 
+@cython.final
 cdef class Engine:
     """Parameters, gradients and passes of one network.
 
@@ -190,7 +191,6 @@ cdef class Engine:
 
     # --- Arguments ----------------------------------------------------------------------------------------------------
 
-    @cython.final
     cdef fnn_machine _machine(self) noexcept:
         cdef fnn_machine machine
         machine.kernels = active[self.net.dtype]
@@ -202,7 +202,6 @@ cdef class Engine:
         machine.stop = stop
         return machine
 
-    @cython.final
     cdef int _prepare(self, const fnn_machine *machine, Py_ssize_t rows) except -1:
         """A workspace for batches of `rows` and the threads of `machine`: another thread may change the settings."""
         if rows > self.planned_rows or machine.n_threads > self.planned_threads:
@@ -224,11 +223,9 @@ cdef class Engine:
         self.planned_threads = n_threads
         return 0
 
-    @cython.final
     cdef cnp.ndarray _inputs(self, object X):
         return matrix("X", X, self.parameters, ANY, self.n_in)
 
-    @cython.final
     cdef fnn_batch _batch(self, cnp.ndarray x, object target, object weight, list keep) except *:
         """Checked pointers; `keep` holds the arrays that they point into."""
         cdef fnn_batch batch
@@ -254,7 +251,6 @@ cdef class Engine:
         batch.n = n
         return batch
 
-    @cython.final
     cdef int _apart(self, str name, cnp.ndarray a) except -1:
         """Refuse what a step would write into while it reads."""
         if a is not None:
@@ -262,20 +258,17 @@ cdef class Engine:
             apart(name, a, "gradients", self.gradients)
         return 0
 
-    @cython.final
     cdef int _enter(self) except -1:
         """One call at a time may use the workspace."""
         if not fnn_take(&self.user, process):
             raise RuntimeError("this network is being trained or evaluated by another thread; use one network a thread")
         return 0
 
-    @cython.final
     cdef int _require_gradient(self) except -1:
         if not self.differentiable:
             raise ValueError("activation: wanted ones that have a gradient, got 'step'")
         return 0
 
-    @cython.final
     cdef int _load(self, object state) except -1:
         """Take over an optimiser's hyperparameters; its arrays are looked up when it is another than last time."""
         cdef double *h
@@ -317,13 +310,11 @@ cdef class Engine:
             return None
         return self._predict(x, y, out)
 
-    @cython.final
     cdef cnp.ndarray _rows(self, object X):
         if is_real(X) and PyArray_NDIM(<cnp.ndarray> X) == 1:
             return vector("X", X, self.parameters, self.n_in)
         return self._inputs(X)
 
-    @cython.final
     cdef cnp.ndarray _room(self, cnp.ndarray x, object out):
         """Where the outputs for x go."""
         cdef bint single = PyArray_NDIM(x) == 1
@@ -337,7 +328,6 @@ cdef class Engine:
         apart("out", y, "parameters", self.parameters)
         return y
 
-    @cython.final
     cdef object _predict(self, cnp.ndarray x, cnp.ndarray y, object out):
         cdef Py_ssize_t n = 1 if PyArray_NDIM(x) == 1 else PyArray_DIM(x, 0)
         cdef fnn_machine machine = self._machine()
@@ -447,7 +437,6 @@ cdef class Engine:
 
     # --- Training -----------------------------------------------------------------------------------------------------
 
-    @cython.final
     cdef double _step(self, const fnn_machine *machine, const fnn_batch *batch) noexcept nogil:
         """One update; the counter goes on where the cost is finite."""
         cdef int64_t *t = <int64_t *> PyArray_DATA(self.state_counter)
@@ -475,7 +464,6 @@ cdef class Engine:
             return None
         return self._train(&batch, state)
 
-    @cython.final
     cdef double _train(self, const fnn_batch *batch, object state) except? -1:
         cdef fnn_machine machine = self._machine()
         cdef double cost

@@ -21,7 +21,7 @@ from fastnn._core cimport active, settings
 from fastnn.fnn cimport *
 
 from fastnn import reference
-from fastnn._scalars import integer, number
+from fastnn._scalars import integer, number, positive
 from fastnn.reference import ACTIVATIONS, UPDATES, _check
 from fastnn.reference.random import LONGEST_PERMUTATION
 
@@ -395,7 +395,7 @@ def squared_error(y, target, sample_weight=None, *, dy=None):
 
 
 def kl_sparsity(a, rho, beta, sample_weight=None, *, da=None):
-    cdef double target = number("rho", rho), factor = _check.positive("beta", beta, zero=True)
+    cdef double target = number("rho", rho), factor = positive("beta", beta, zero=True)
     if not 0 < target < 1:
         raise ValueError(f"rho: wanted 0 < rho < 1, got {target}")
     cdef cnp.ndarray activations = real_matrix("a", a, "B", "H")

@@ -5,7 +5,6 @@ of step numbers and returns an array, so that a whole epoch's rates are one call
 that takes one number only. Step numbers go on where an optimiser is used for a second fit of the same network.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -14,17 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn._arrays import numbers
-from fastnn._scalars import number
+from fastnn._scalars import number, positive
 
 Schedule = Callable[[Any], Any]
 Rates = npt.NDArray[np.float64]
-
-
-def _positive(name: str, value: float, *, zero: bool = False) -> float:
-    rate = number(name, value)
-    if not math.isfinite(rate) or rate < 0.0 or (rate == 0.0 and not zero):
-        raise ValueError(f"{name}: wanted a finite number {'>=' if zero else '>'} 0, got {value}")
-    return rate
 
 
 def _steps(step: npt.ArrayLike) -> Rates:
@@ -90,7 +82,7 @@ def constant(lr: float) -> Schedule:
     >>> float(constant(0.1)(1000))
     0.1
     """
-    lr = _positive("lr", lr, zero=True)
+    lr = positive("lr", lr, zero=True)
     return partial(_constant, lr)
 
 
@@ -121,7 +113,7 @@ def step_decay(lr: float, every: int, factor: float = 0.1) -> Schedule:
     >>> np.round(step_decay(1.0, every=100)([0, 99, 100, 200]), 6)
     array([1.  , 1.  , 0.1 , 0.01])
     """
-    lr, period, factor = _positive("lr", lr, zero=True), _positive("every", every), _positive("factor", factor)
+    lr, period, factor = positive("lr", lr, zero=True), positive("every", every), positive("factor", factor)
     return partial(_step_decay, lr, period, factor)
 
 
@@ -150,7 +142,7 @@ def exponential(lr: float, decay: float) -> Schedule:
     >>> exponential(1.0, 0.5)([0, 1, 2])
     array([1.  , 0.5 , 0.25])
     """
-    lr, decay = _positive("lr", lr, zero=True), _positive("decay", decay)
+    lr, decay = positive("lr", lr, zero=True), positive("decay", decay)
     return partial(_exponential, lr, decay)
 
 
@@ -179,7 +171,7 @@ def inverse_scaling(lr: float, power: float = 0.5) -> Schedule:
     >>> inverse_scaling(1.0)([0, 3])
     array([1. , 0.5])
     """
-    lr, power = _positive("lr", lr, zero=True), _positive("power", power, zero=True)
+    lr, power = positive("lr", lr, zero=True), positive("power", power, zero=True)
     return partial(_inverse_scaling, lr, power)
 
 
@@ -208,7 +200,7 @@ def inverse_time(lr: float, decay: float) -> Schedule:
     >>> inverse_time(1.0, 0.01)([0, 100])
     array([1. , 0.5])
     """
-    lr, decay = _positive("lr", lr, zero=True), _positive("decay", decay, zero=True)
+    lr, decay = positive("lr", lr, zero=True), positive("decay", decay, zero=True)
     return partial(_inverse_time, lr, decay)
 
 
@@ -241,7 +233,7 @@ def cosine(lr: float, steps: int, final: float = 0.0) -> Schedule:
     >>> np.round(cosine(1.0, steps=100)([0, 50, 100, 500]), 6)
     array([1. , 0.5, 0. , 0. ])
     """
-    lr, fall, final = _positive("lr", lr, zero=True), _positive("steps", steps), _positive("final", final, zero=True)
+    lr, fall, final = positive("lr", lr, zero=True), positive("steps", steps), positive("final", final, zero=True)
     return partial(_cosine, lr, fall, final)
 
 
@@ -272,7 +264,7 @@ def warmup(schedule: float | Schedule, steps: int) -> Schedule:
     >>> warmup(1.0, steps=4)([0, 1, 3, 4])
     array([0.25, 0.5 , 1.  , 1.  ])
     """
-    rise = _positive("steps", steps)
+    rise = positive("steps", steps)
     after = schedule if callable(schedule) else constant(schedule)
 
     return partial(_warmup, after, rise)
@@ -311,7 +303,7 @@ def piecewise(boundaries: Sequence[int], rates: Sequence[float]) -> Schedule:
     if not (np.diff(edges) > 0).all():
         raise ValueError(f"piecewise: wanted boundaries that increase, got {edges.tolist()}")
     for value in values:
-        _positive("rates", value, zero=True)
+        positive("rates", value, zero=True)
     return partial(_piecewise, edges, values)
 
 

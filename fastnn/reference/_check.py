@@ -5,14 +5,13 @@ A message starts with the argument's name and says what was wanted and what came
 
 from __future__ import annotations
 
-import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from fastnn._scalars import integer, number
+from fastnn._scalars import integer, number, positive
 
 Shape = Sequence["int | str"]  # a letter stands for any length
 
@@ -105,14 +104,6 @@ def lengths(itemsize: int, **lengths: Any) -> list[int]:
                 f"{name}: wanted an array that memory can hold, got {' x '.join(map(str, lengths.values()))}"
             )
     return [int(value) for value in lengths.values()]
-
-
-def positive(name: str, value: Any, zero: bool = False) -> float:
-    """The value as a finite float above zero, or from zero on."""
-    result = number(name, value)
-    if not math.isfinite(result) or result < 0 or (result == 0 and not zero):
-        raise ValueError(f"{name}: wanted a finite number {'>= 0' if zero else '> 0'}, got {result}")
-    return result
 
 
 def decay(name: str, value: Any) -> float:

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from fastnn._scalars import number
+from fastnn._scalars import number, positive
 from fastnn.reference import _check
 from fastnn.reference.formulas import FORWARD
 
@@ -262,7 +262,7 @@ def kl_sparsity(
     rho = number("rho", rho)
     if not 0 < rho < 1:
         raise ValueError(f"rho: wanted 0 < rho < 1, got {rho}")
-    beta = _check.positive("beta", beta, zero=True)
+    beta = positive("beta", beta, zero=True)
     _check.weights("sample_weight", sample_weight, a.dtype, len(a))
     new = da is None
     da = _gradient("da", da, a, a=a, sample_weight=sample_weight)
