@@ -14,7 +14,13 @@ import fastnn
 NAMES = {"np": np, "fastnn": fastnn, **{name: getattr(fastnn, name) for name in fastnn.__all__}}
 
 # Whose examples need a package that need not be there.
-OPTIONAL = {"fastnn.sklearn": "sklearn", "fastnn.plot": "matplotlib", "fastnn.history": "matplotlib"}
+OPTIONAL = {
+    "fastnn.sklearn": "sklearn",
+    "fastnn.plot": "matplotlib",
+    "fastnn.history": "matplotlib",
+    "fastnn.io": "safetensors",  # which without the GIL has no wheel yet
+    "fastnn._network": "safetensors",
+}
 
 # Where scikit-learn is missing, fastnn.sklearn stands for the modules in it, which cannot be found.
 MODULES = [found.name for found in pkgutil.walk_packages(fastnn.__path__, "fastnn.") if found.name != "fastnn.__main__"]

@@ -16,7 +16,7 @@ from opcases import CASES
 from oprecord import special_values
 
 import fastnn
-from fastnn import MLP, SGD, Adam, kernels
+from fastnn import MLP, SGD, Adam, _core, kernels
 
 glibc_x86 = pytest.mark.skipif(
     sys.platform != "linux" or platform.machine() != "x86_64" or platform.libc_ver()[0] != "glibc",
@@ -177,17 +177,18 @@ def slowdown(usual: Callable[[], object], other: Callable[[], object]) -> float:
 # The narrower the vectors the more of these a division of denormals takes.
 ELEMENTWISE = [name for name in CASES if name.split("_")[-1] in ("forward", "backward") and "affine" not in name]
 # tanh and whole steps keep them away from divisions, which are several times as slow for them.
-MOST_OF_A_KERNEL, MOST_OF_TANH, MOST_OF_A_STEP = {"base": 6.0, "avx2": 5.0, "avx512": 4.0}, 2.0, 2.0
+BEST = _core.available_isas()[-1]
+MOST_OF_A_KERNEL, MOST_OF_TANH, MOST_OF_A_STEP = 4.0, 2.0, 2.0  # on the best instruction set, which is what users run
+MOST_OF_A_KERNEL_ELSEWHERE = {"base": 6.0, "avx2": 5.0}
 MOST_OF_A_STEP_IN_SSE = 4.0  # of other activations than tanh; a step is mostly activations there
 
 
-def until_below(bound: float, measure: Callable[[], float]) -> float:
-    """The least of up to ten measurements: other processes may have had the CPU in some."""
+def until_below(bound: float, isa: str, measure: Callable[[], float]) -> float:
+    """The least of up to three measurements, ten on lesser instruction sets: another process may have had the CPU."""
     found = measure()
-    for _ in range(9):
+    for _ in range(2 if isa == BEST else 9):
         if found < bound:
             break
-        time.sleep(0.05)
         found = min(found, measure())
     return found
 
@@ -199,8 +200,9 @@ def test_kernels_are_not_slow_with_denormals(name: str, isa: str, dtype: str) ->
     usual = case.make(np.random.default_rng(0), (60, 100), dtype, **settings)
     first = next(key for key, a in usual.items() if isinstance(a, np.ndarray))
     other = {**usual, first: denormals((60, 100), dtype)}
-    bound = MOST_OF_TANH if name == "tanh_forward" else MOST_OF_A_KERNEL[isa]
-    assert until_below(bound, lambda: slowdown(lambda: kernel(**usual), lambda: kernel(**other))) < bound
+    bound = MOST_OF_A_KERNEL if isa == BEST else MOST_OF_A_KERNEL_ELSEWHERE[isa]
+    bound = MOST_OF_TANH if name == "tanh_forward" else bound
+    assert until_below(bound, isa, lambda: slowdown(lambda: kernel(**usual), lambda: kernel(**other))) < bound
 
 
 @pytest.mark.parametrize("activation", ["tanh", "gelu", "silu"])
@@ -224,4 +226,4 @@ def test_a_step_is_not_slow_with_denormals(what: str, activation: str, isa: str,
     bound = MOST_OF_A_STEP_IN_SSE if isa == "base" and activation != "tanh" else MOST_OF_A_STEP
     with fastnn.threads(1):
         for usual, other in zip(calls(False), calls(True), strict=True):
-            assert until_below(bound, lambda usual=usual, other=other: slowdown(usual, other)) < bound
+            assert until_below(bound, isa, lambda usual=usual, other=other: slowdown(usual, other)) < bound
