@@ -4,10 +4,6 @@
    Measured on Zen 4, one core, limit 115 GFLOP/s in float32: see bench/. Generates gemm_nn, gemm_nt, gemm_tn, gather,
    fill_rows, column_sums, add_outer. */
 
-/* Rows of the right operand that one pass over the tiles of a panel multiplies with, so that they are still near for the next
-   tile: 5 % on AVX2 at K = 784, nothing lost on AVX-512. Half as many cost more in sums stored and loaded again. */
-enum { KERNEL(k_block) = 512 };
-
 /* How tiles read the right operand: where it is; or from a panel that fits the first-level cache, with its rows copied
    because they are scattered, or turned over because it is given as (N, K). */
 enum { KERNEL(in_place), KERNEL(copied), KERNEL(turned) };
@@ -79,14 +75,14 @@ FNN_INLINE void KERNEL(product_rows)(const KERNEL(product) * p, ptrdiff_t i0, pt
 }
 
 /* Columns that fill no more than half a vector, and rows that pay for turning them over. */
-#define FNN_FEW_COLUMNS (VL / 2)
+#define FNN_FEW_COLUMNS (VL / 4 * 3)
 #define FNN_MANY_ROWS 8
 
-/* A result of few columns fills only part of a vector; its transpose has them as rows. c (M, N), N at most FEW_COLUMNS, is
+/* A result of few columns fills only part of a vector; its transpose has them as rows. c (M, N), N less than a vector, is
    the transpose of the product p: as many of p's columns at a time as a tile is wide, turned over into c. */
-FNN_INLINE void KERNEL(product_turned)(real *c, const KERNEL(product) * p, ptrdiff_t M, ptrdiff_t N,
+FNN_INLINE void KERNEL(product_turned)(real *c, ptrdiff_t ldc, const KERNEL(product) * p, ptrdiff_t M, ptrdiff_t N,
                                        const int packing) {
-    real turned[KERNEL(lanes) / 2 * FNN_ROW_VECTORS * KERNEL(lanes)] __attribute__((aligned(64)));
+    real turned[KERNEL(lanes) * FNN_ROW_VECTORS * KERNEL(lanes)] __attribute__((aligned(64)));
     const ptrdiff_t longest = (N == 1               ? FNN_ROW_VECTORS
                                : N <= FNN_WIDE_ROWS ? FNN_PAIR_VECTORS
                                                     : FNN_TILE_VECTORS) *
@@ -98,10 +94,28 @@ FNN_INLINE void KERNEL(product_turned)(real *c, const KERNEL(product) * p, ptrdi
         part.c = turned;
         part.ldc = columns;
         if (p->accumulate)
-            KERNEL(turn)(turned, columns, c + j * N, N, NULL, columns, N);
+            KERNEL(turn)(turned, columns, c + j * ldc, ldc, NULL, columns, N);
         KERNEL(product_rows)(&part, 0, N, columns, 1, packing);
-        KERNEL(turn)(c + j * N, N, turned, columns, NULL, N, columns);
+        KERNEL(turn)(c + j * ldc, ldc, turned, columns, NULL, N, columns);
     }
+}
+
+/* c (M, N) with a as it stands: whole vectors of columns by tiles, the last ones several k a vector. */
+FNN_INLINE void KERNEL(rows_product)(const KERNEL(product) * p, ptrdiff_t M, ptrdiff_t N, const int packing) {
+    if (N == 1 && p->ldc == 1) {
+        KERNEL(dots)(p, M);
+        return;
+    }
+    const ptrdiff_t tail = KERNEL(tail_columns)(p->K, N);
+    if (M <= FNN_WIDE_ROWS && packing == KERNEL(in_place)) {
+        KERNEL(product) all = *p;
+        all.chained = tail > 0;
+        KERNEL(product_rows)(&all, 0, M, N, 0, packing);
+        return;
+    }
+    if (N > tail)
+        KERNEL(product_rows)(p, 0, M, N - tail, 0, packing);
+    KERNEL(tails)(p, M, N - tail, tail, packing == KERNEL(turned));
 }
 
 static void KERNEL(gemm_nn)(void *c, const void *a, const ptrdiff_t *rows, const void *b, const void *bias,
@@ -116,25 +130,18 @@ static void KERNEL(gemm_nn)(void *c, const void *a, const ptrdiff_t *rows, const
                                .ldc = N,
                                .K = K,
                                .accumulate = accumulate};
-    KERNEL(product_rows)(&p, 0, M, N, 0, KERNEL(in_place));
+    KERNEL(rows_product)(&p, M, N, KERNEL(in_place));
 }
 
 static void KERNEL(gemm_nt)(void *c, const void *a, const void *b, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
     const KERNEL(product) p = {.a = a, .b = b, .c = c, .lda = K, .ldb = K, .ldc = N, .K = K};
-    KERNEL(product_rows)(&p, 0, M, N, 0, KERNEL(turned));
+    KERNEL(rows_product)(&p, M, N, KERNEL(turned));
 }
 
 static void KERNEL(gemm_tn)(void *c, const void *a, const ptrdiff_t *rows, const void *b, int accumulate, ptrdiff_t K,
                             ptrdiff_t M, ptrdiff_t N, ptrdiff_t i0, ptrdiff_t i1) {
-    if (N <= FNN_FEW_COLUMNS && i1 - i0 >= FNN_MANY_ROWS) {
-        const KERNEL(product) p = {
-            .a = b, .b = (const real *)a + i0, .b_rows = rows, .lda = N, .ldb = M, .K = K, .accumulate = accumulate};
-        if (rows)
-            KERNEL(product_turned)(c, &p, i1 - i0, N, KERNEL(copied));
-        else
-            KERNEL(product_turned)(c, &p, i1 - i0, N, KERNEL(in_place));
-        return;
-    }
+    const ptrdiff_t rest = N % VL, M1 = i1 - i0;
+    const ptrdiff_t tail = rest <= FNN_FEW_COLUMNS && M1 >= FNN_MANY_ROWS ? rest : 0;
     const KERNEL(product) p = {.a = (const real *)a + i0,
                                .b = b,
                                .c = c,
@@ -144,7 +151,17 @@ static void KERNEL(gemm_tn)(void *c, const void *a, const ptrdiff_t *rows, const
                                .ldc = N,
                                .K = K,
                                .accumulate = accumulate};
-    KERNEL(product_rows)(&p, 0, i1 - i0, N, 1, KERNEL(in_place));
+    if (N > tail)
+        KERNEL(product_rows)(&p, 0, M1, N - tail, 1, KERNEL(in_place));
+    if (!tail)
+        return;
+    /* The last columns with the lanes along the rows of c. */
+    const KERNEL(product) t = {
+        .a = p.b + N - tail, .b = p.a, .b_rows = rows, .lda = N, .ldb = M, .K = K, .accumulate = accumulate};
+    if (rows)
+        KERNEL(product_turned)((real *)c + N - tail, N, &t, M1, tail, KERNEL(copied));
+    else
+        KERNEL(product_turned)((real *)c + N - tail, N, &t, M1, tail, KERNEL(in_place));
 }
 
 static void KERNEL(gather)(void *dst, const void *x, const ptrdiff_t *rows, ptrdiff_t B, ptrdiff_t N) {

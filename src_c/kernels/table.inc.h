@@ -13,6 +13,8 @@
 
 #include "tile.inc.h"
 
+#include "tail.inc.h"
+
 #include "dense.inc.h"
 
 #include "narrow.inc.h"
@@ -101,6 +103,12 @@ const fnn_kernels KERNEL(kernels) = {
 #undef FNN_STAMP_MAP
 #undef FNN_STAMP_SLOPE
 #undef FNN_STAMP_ROWWISE
+#undef FNN_EVEN
+#undef FNN_ODD
+#undef FNN_MIX_LOW
+#undef FNN_MIX_HIGH
+#undef FNN_TAIL_ROWS
+#undef FNN_TAIL_SUM
 #undef FNN_TILE_ROWS
 #undef FNN_TILE_VECTORS
 #undef FNN_TILE

@@ -115,10 +115,6 @@ FNN_INLINE void KERNEL(turn_vectors)(real *dst, ptrdiff_t ld_dst, const real *sr
         KERNEL(store)(dst + i * ld_dst, r[i]);
 }
 #endif
-#undef FNN_EVEN
-#undef FNN_ODD
-#undef FNN_MIX_LOW
-#undef FNN_MIX_HIGH
 
 /* dst (N, M) = src (M, N) transposed, of leading dimensions of their own; rows: which rows of src, NULL for 0, 1, 2 … */
 FNN_INLINE void KERNEL(turn)(real *dst, ptrdiff_t ld_dst, const real *src, ptrdiff_t ld_src, const ptrdiff_t *rows,

@@ -124,6 +124,52 @@ FNN_INLINE void KERNEL(store_tail)(real *p, vec v, ptrdiff_t n) {
 #endif
 }
 
+/* G elements, 2 or 4, again and again; of them the first n, zeros for the others. */
+FNN_INLINE vec KERNEL(repeat)(const real *p, const int G, ptrdiff_t n) {
+#if FNN_VBYTES >= 32
+    const size_t bytes = (size_t)G * sizeof(real);
+    if (n < G) {
+        const vec v = KERNEL(load_tail)(p, n);
+#if FNN_VBYTES == 64
+        return bytes == 8    ? (vec)_mm512_broadcastsd_pd(_mm512_castpd512_pd128((__m512d)v))
+               : bytes == 16 ? (vec)_mm512_broadcast_f32x4(_mm512_castps512_ps128((__m512)v))
+                             : (vec)_mm512_broadcast_f64x4(_mm512_castpd512_pd256((__m512d)v));
+#else
+        return bytes == 8    ? (vec)_mm256_broadcastsd_pd(_mm256_castpd256_pd128((__m256d)v))
+               : bytes == 16 ? (vec)_mm256_permute2f128_ps((__m256)v, (__m256)v, 0)
+                             : v;
+#endif
+    }
+#if FNN_VBYTES == 64
+    if (bytes == 32)
+        return (vec)_mm512_broadcast_f64x4(_mm256_loadu_pd((const double *)p));
+#else
+    if (bytes == 32)
+        return KERNEL(load)(p);
+#endif
+    if (bytes == 16) {
+        const __m128 quad = _mm_loadu_ps((const float *)p);
+#if FNN_VBYTES == 64
+        return (vec)_mm512_broadcast_f32x4(quad);
+#else
+        return (vec)_mm256_set_m128(quad, quad);
+#endif
+    }
+    double pair;
+    memcpy(&pair, p, 8);
+#if FNN_VBYTES == 64
+    return (vec)_mm512_set1_pd(pair);
+#else
+    return (vec)_mm256_set1_pd(pair);
+#endif
+#else
+    vec v;
+    for (ptrdiff_t i = 0; i < VL; i++)
+        v[i] = i % G < n ? p[i % G] : C(0.0);
+    return v;
+#endif
+}
+
 /* Half a vector: on AVX-512, where it costs half of a whole one, for the last few columns of a product. */
 #define FNN_HAS_HALVES (FNN_VBYTES == 64)
 #if FNN_HAS_HALVES
