@@ -45,18 +45,20 @@ if len(MACHINES) > 1:  # flags of one machine; for the other the source is empty
 PARTS = {
     "engine": ["plan", "narrow", "rows", "step"],
     "info": ["info", "shuffle"],
+    "gemm": ["gemm/choice", "gemm/product"],
+    "facts": ["cpu/facts"],
     "dispatch": ["dispatch"],
     "pool": ["pool"],
     "gate": ["gate"],
 }
 # Extension -> libraries, dependants first.
 EXTENSIONS = {
-    "_core": ["dispatch", "pool", *ISA_FLAGS, "info"],
+    "_core": ["dispatch", "facts", "pool", *ISA_FLAGS, "info"],
     "_blas": ["gate"],
-    "kernels": ["info"],
-    "engine": ["engine", "info"],
+    "kernels": ["gemm", "info"],
+    "engine": ["engine", "gemm", "info"],
 }
-HEADERS = sorted(str(path) for pattern in ("*.h", "*.def", "kernels/*") for path in Path("src_c").glob(pattern))
+HEADERS = sorted(str(path) for pattern in ("*.h", "*.def", "*/*.h") for path in Path("src_c").glob(pattern))
 
 
 class BuildPackage(build_py):

@@ -5,11 +5,16 @@ The one extension that links the kernels and the thread pool; the others reach t
 
 import os
 
+import re
+
+from libc.stdlib cimport malloc
+
 from fastnn._scalars import integer
 
 from fastnn.fnn cimport (
     FNN_F32, FNN_F64, FNN_MAX_THREADS, FNN_N_ISAS, fnn_isa_available, fnn_isa_best, fnn_isa_name, fnn_kernels_for,
     fnn_parallel)
+from fastnn.gemm cimport FNN_N_VENDORS, fnn_cpu, fnn_cpu_read, fnn_family_name, fnn_vendors
 
 parallel = fnn_parallel
 _ISAS = {fnn_isa_name(isa).decode(): isa for isa in range(FNN_N_ISAS)}
@@ -45,6 +50,54 @@ def set_gemm(mode):
     if mode not in _GEMM_MODES:
         raise ValueError(f"gemm: wanted one of {', '.join(_GEMM_MODES)}, got {mode!r}")
     settings.gemm = _GEMM_MODES.index(mode)
+
+
+_VENDORS = {fnn_vendors[i].decode(): i for i in range(FNN_N_VENDORS)}
+_CACHES = ("l1", "l2", "l3")
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
+
+
+def cpu():
+    """The facts that products are divided by: vendor, family and model, bytes of the caches, and which limits they give."""
+    cdef const fnn_cpu *c = settings.cpu
+    return {
+        "vendor": fnn_vendors[c.vendor].decode(), "family": c.family, "model": c.model,
+        "l1": c.l1, "l2": c.l2, "l3": c.l3, "limits": fnn_family_name(c).decode()}
+
+
+def set_cpu(text):
+    """Take the facts of ``text`` from now on, "vendor=intel,family=6,l2=2M": this machine's where it names none.
+
+    A network keeps those with which it was made.
+    """
+    cdef fnn_cpu *c = <fnn_cpu *> malloc(sizeof(fnn_cpu))  # never freed: some network may have it
+    if c == NULL:
+        raise MemoryError("no room for the facts of a CPU")
+    fnn_cpu_read(c)
+    for part in text.split(",") if text else []:
+        key, _, value = part.strip().partition("=")
+        if key == "vendor" and value in _VENDORS:
+            c.vendor = _VENDORS[value]
+        elif key in ("family", "model") and re.fullmatch("[0-9]{1,4}", value):
+            if key == "family":
+                c.family = int(value)
+            else:
+                c.model = int(value)
+        elif key in _CACHES and (size := re.fullmatch("([0-9]{1,9})([KM]?)", value)):
+            bytes_ = int(size[1]) * _UNITS[size[2]]
+            if not (0 if key == "l3" else 4096) <= bytes_ <= 1 << 40:
+                raise ValueError(f"cpu: wanted caches of 4 KB and more, got {part.strip()!r}")
+            if key == "l1":
+                c.l1 = bytes_
+            elif key == "l2":
+                c.l2 = bytes_
+            else:
+                c.l3 = bytes_
+        else:
+            raise ValueError(
+                f"cpu: wanted vendor={'|'.join(_VENDORS)}, family=, model= and sizes as l1=48K, l2=2M, l3=32M, "
+                f"got {part.strip()!r}")
+    settings.cpu = c
 
 
 def cpu_count():
@@ -86,6 +139,7 @@ def _from_environment(variable, setter, default, convert=str):
         raise ImportError(f"{variable}={text}: {error}") from None
 
 
+_from_environment("FASTNN_CPU", set_cpu, "")
 _from_environment("FASTNN_ISA", set_isa, fnn_isa_name(fnn_isa_best()).decode())
 _from_environment("FASTNN_GEMM", set_gemm, "auto")
 _from_environment("FASTNN_NUM_THREADS", set_num_threads, min(cpu_count(), FNN_MAX_THREADS), _thread_count)

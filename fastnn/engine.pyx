@@ -24,6 +24,7 @@ from fastnn._core cimport active, parallel, settings
 from fastnn.fnn cimport (
     FNN_F32, FNN_F64, FNN_GEMM_OWN, FNN_N_ACTIVATIONS, FNN_N_LOSSES, FNN_N_UPDATES, FNN_SHUFFLE, fnn_activations,
     fnn_hyper_fold, fnn_losses, fnn_note, fnn_noted, fnn_permutation, fnn_stream, fnn_updates)
+from fastnn.gemm cimport fnn_cpu, fnn_maker
 from fastnn.net cimport *
 
 from fastnn._table import LOSSES
@@ -89,6 +90,7 @@ cdef class Engine:
     cdef readonly cnp.ndarray parameters, gradients
     cdef public bint deterministic
     cdef fnn_net net
+    cdef const fnn_cpu *cpu  # as it was when the network was made: the plan follows from it
     cdef int real_size
     cdef Py_ssize_t n_in, n_out
     cdef bint takes_labels, differentiable
@@ -114,6 +116,7 @@ cdef class Engine:
         self.spec = spec
         dtype = np.dtype(spec.dtype)
         self.net.dtype = FNN_F32 if dtype == np.float32 else FNN_F64
+        self.cpu = settings.cpu
         self.real_size = dtype.itemsize
         self.net.n_layers = len(spec.sizes) - 1
         self.net.layers = <fnn_layer *> calloc(self.net.n_layers, sizeof(fnn_layer))
@@ -151,7 +154,7 @@ cdef class Engine:
         # Views, which cannot be resized: the addresses stay good.
         self.parameters = np.zeros(offset, dtype)[:]
         self.gradients = np.zeros(offset, dtype)[:]
-        fnn_net_plan(&self.net, self.real_size, 1, 1)
+        fnn_net_plan(&self.net, self.cpu, self.real_size, 1, 1)
 
     def __dealloc__(self):
         free(self.net.layers)
@@ -193,11 +196,10 @@ cdef class Engine:
 
     cdef fnn_machine _machine(self) noexcept:
         cdef fnn_machine machine
-        machine.kernels = active[self.net.dtype]
-        machine.blas = gemm
+        machine.maker = fnn_maker(
+            active[self.net.dtype], gemm, self.cpu, self.net.dtype, settings.isa,
+            FNN_GEMM_OWN if self.deterministic else settings.gemm)
         machine.parallel = parallel
-        machine.isa = settings.isa
-        machine.gemm = FNN_GEMM_OWN if self.deterministic else settings.gemm
         machine.n_threads = settings.n_threads
         machine.stop = stop
         return machine
@@ -213,7 +215,7 @@ cdef class Engine:
         free(self.memory)
         self.memory = NULL
         self.planned_rows = 0
-        fnn_net_plan(&self.net, self.real_size, n_threads, rows)
+        fnn_net_plan(&self.net, self.cpu, self.real_size, n_threads, rows)
         size = fnn_net_bytes(&self.net, self.real_size)
         self.memory = malloc(size + 64)
         if self.memory == NULL:
@@ -606,7 +608,7 @@ cdef class Engine:
         cdef int finite
         cdef Py_ssize_t size = self.net.n_parameters * self.real_size
         cdef char *to = <char *> PyArray_DATA(self.state_snapshot)
-        machine.kernels.all_finite(&finite, PyArray_DATA(self.parameters), self.net.n_parameters)
+        machine.maker.kernels.all_finite(&finite, PyArray_DATA(self.parameters), self.net.n_parameters)
         if finite and snapshot:
             memcpy(to, PyArray_DATA(self.parameters), size)
             memcpy(to + size, PyArray_DATA(self.state_slots), size * PyArray_DIM(self.state_slots, 0))

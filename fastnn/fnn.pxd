@@ -8,7 +8,6 @@ cdef extern from "fnn.h" nogil:
         FNN_F32, FNN_F64
         FNN_ISA_BASE, FNN_N_ISAS
         FNN_N_ACTIVATIONS, FNN_N_LOSSES, FNN_N_UPDATES
-        FNN_FORWARD, FNN_INPUT_GRADIENT, FNN_WEIGHT_GRADIENT
         FNN_GEMM_AUTO, FNN_GEMM_OWN, FNN_GEMM_BLAS
         FNN_MAX_THREADS, FNN_SHUFFLE
         # Activations, losses and updates: one name for each row of fnn_ops.def.
@@ -58,11 +57,6 @@ cdef extern from "fnn.h" nogil:
         fnn_slope_fn *activation_backward
         fnn_loss_fn *loss
         fnn_update_fn *update
-        void gemm_nn(void *, const void *, const Py_ssize_t *, const void *, const void *, int,
-                     Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
-        void gemm_nt(void *, const void *, const void *, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
-        void gemm_tn(void *, const void *, const Py_ssize_t *, const void *, int,
-                     Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t, Py_ssize_t) noexcept nogil
         void transpose(void *, const void *, Py_ssize_t, Py_ssize_t) noexcept nogil
         void fill_rows(void *, const void *, Py_ssize_t, Py_ssize_t) noexcept nogil
         void column_sums(void *, const void *, const void *, const Py_ssize_t *, int,
@@ -90,8 +84,6 @@ cdef extern from "fnn.h" nogil:
     int fnn_isa_available(int isa)
     int fnn_isa_best()
     const fnn_kernels *fnn_kernels_for(int isa, int dtype)
-    int fnn_use_blas(int mode, int isa, int dtype, int product, Py_ssize_t M, Py_ssize_t K, Py_ssize_t N)
-    int fnn_use_blas_alone(int mode, int isa, int dtype, int product, Py_ssize_t M, Py_ssize_t K, Py_ssize_t N)
     void fnn_gate_open()
     void fnn_gate_close()
     void fnn_gate_enter()

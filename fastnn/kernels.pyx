@@ -19,6 +19,8 @@ from fastnn._buffers cimport (
     table_index, vector, writable)
 from fastnn._core cimport active, settings
 from fastnn.fnn cimport *
+from fastnn.gemm cimport (
+    fnn_forward, fnn_input_gradient_product, fnn_maker, fnn_weight_gradient, fnn_weight_gradient_room)
 
 from fastnn import reference
 from fastnn._scalars import integer, number, positive
@@ -207,8 +209,9 @@ cdef int _activation(object name, object alpha, double *parameter) except -1:
     return index
 
 
-cdef inline bint _by_blas(int dtype, int product, Py_ssize_t M, Py_ssize_t K, Py_ssize_t N) noexcept nogil:
-    return fnn_use_blas_alone(settings.gemm, settings.isa, dtype, product, M, K, N)
+cdef inline fnn_maker _maker(int dtype) noexcept nogil:
+    """What makes the products of this call."""
+    return fnn_maker(active[dtype], gemm, settings.cpu, dtype, settings.isa, settings.gemm)
 
 
 cdef const fnn_kernels *table(int dtype) noexcept nogil:
@@ -219,11 +222,8 @@ cdef void affine(
     int dtype, void *y, const void *x, const void *w, const void *b, Py_ssize_t B, Py_ssize_t I, Py_ssize_t O
 ) noexcept nogil:
     """y (B, O) = x (B, I) w (I, O) + b (O,), NULL for none."""
-    if _by_blas(dtype, FNN_FORWARD, B, I, O):
-        active[dtype].fill_rows(y, b, B, O)
-        if gemm(dtype, 0, 0, B, O, I, x, I, w, O, 1.0, y, O) == 0:
-            return
-    active[dtype].gemm_nn(y, x, NULL, w, b, 0, B, I, O)
+    cdef fnn_maker maker = _maker(dtype)
+    fnn_forward(&maker, y, x, NULL, w, b, B, I, O, NULL)
 
 
 def affine_forward(x, w, b, activation="identity", *, alpha=None, z=None, out=None):
@@ -307,21 +307,21 @@ def affine_backward(dy, x, w, y, activation="identity", *, alpha=None, z=None, d
     cdef void *to_dx = data(inputs_gradient)
     cdef void *to_dw = data(weights_gradient)
     cdef void *to_db = data(bias_gradient)
+    cdef fnn_maker maker = _maker(dtype)
+    # Without room the left operand is read where it is.
+    cdef void *room = malloc(fnn_weight_gradient_room(I, B) * k.size) if I * O > LONG and to_dw != NULL else NULL
     cdef unsigned noted = fnn_noted()
     with nogil:
         if g != FNN_identity:
             k.activation_backward[g](dz, PyArray_DATA(d), PyArray_DATA(Y), data(pre), parameter, B, O)
         if to_dx != NULL:
-            if not (_by_blas(dtype, FNN_INPUT_GRADIENT, B, O, I)
-                    and gemm(dtype, 0, 1, B, I, O, dz, O, PyArray_DATA(W), O, 0.0, to_dx, I) == 0):
-                k.gemm_nt(to_dx, dz, PyArray_DATA(W), B, O, I)
+            fnn_input_gradient_product(&maker, to_dx, dz, PyArray_DATA(W), NULL, B, I, O)
         if to_dw != NULL:
-            if not (_by_blas(dtype, FNN_WEIGHT_GRADIENT, I, B, O)
-                    and gemm(dtype, 1, 0, I, O, B, PyArray_DATA(X), I, dz, O, 0.0, to_dw, O) == 0):
-                k.gemm_tn(to_dw, PyArray_DATA(X), NULL, dz, 0, B, I, O, 0, I)
+            fnn_weight_gradient(&maker, to_dw, PyArray_DATA(X), NULL, dz, 0, B, I, O, NULL, room)
         if to_db != NULL:
             k.column_sums(to_db, dz, NULL, NULL, 0, B, O)
     fnn_note(noted)
+    free(room)
     return (
         None if dx is False else inputs_gradient if dx is None else dx,
         None if dw is False else weights_gradient if dw is None else dw,

@@ -2,7 +2,8 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
-from fastnn.fnn cimport fnn_gemm_fn, fnn_hyper, fnn_kernels, fnn_parallel_fn
+from fastnn.fnn cimport fnn_hyper, fnn_kernels, fnn_parallel_fn
+from fastnn.gemm cimport fnn_cpu, fnn_maker
 
 
 cdef extern from "net.h" nogil:
@@ -35,11 +36,8 @@ cdef extern from "net.h" nogil:
         Py_ssize_t block
 
     ctypedef struct fnn_machine:
-        const fnn_kernels *kernels
-        fnn_gemm_fn blas
+        fnn_maker maker
         fnn_parallel_fn parallel
-        int isa
-        int gemm
         int n_threads
         int (*stop)() noexcept nogil
 
@@ -64,7 +62,7 @@ cdef extern from "net.h" nogil:
     enum:
         FNN_NO_DROPOUT
 
-    void fnn_net_plan(fnn_net *net, int real_size, int n_threads, Py_ssize_t n)
+    void fnn_net_plan(fnn_net *net, const fnn_cpu *cpu, int real_size, int n_threads, Py_ssize_t n)
     Py_ssize_t fnn_net_bytes(const fnn_net *net, int real_size)
     int fnn_time_to_look(fnn_watch *watch, double work)
     int fnn_take(int *user, int process)

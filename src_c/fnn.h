@@ -83,6 +83,24 @@ typedef struct fnn_blocks {
     ptrdiff_t n, rows, last;
 } fnn_blocks;
 
+/* How an own product reads its operands (gemm/choice.c). All zero: where they are. */
+typedef struct fnn_blocking {
+    int packed;  /* the right operand in copied panels; of a weight gradient the left one too, if it has room */
+    int ahead;   /* rows to prefetch of what is read where it is */
+    ptrdiff_t k; /* rows of a panel, as wide as a tile */
+} fnn_blocking;
+
+/* c (M, N) = op(a) op(b) + bias (N,), or + c itself when accumulate; row-major, leading dimensions in elements. */
+typedef struct fnn_product {
+    void *c;
+    const void *a, *b, *bias;
+    const ptrdiff_t *rows; /* which rows of a, NULL for 0, 1, 2 … */
+    int accumulate;
+    ptrdiff_t M, K, N, lda, ldb, ldc;
+    fnn_blocking blocking;
+    void *room; /* for copies of the left operand, or NULL */
+} fnn_product;
+
 /* y, z (B, O); elementwise kernels see B * O elements. alpha: slope of leaky_relu, scale of elu. y may be z. */
 typedef void (*fnn_activation_fn)(void *y, const void *z, double alpha, ptrdiff_t B, ptrdiff_t O);
 /* dz (B, O) = dy o g'(z), from the output y or, where needs_z says so, from z. dz may be dy. */
@@ -102,6 +120,7 @@ typedef struct fnn_kernels {
 #include "fnn_ops.def"
     int size;         /* bytes of one real */
     int vector_bytes; /* of the instruction set that the kernels were compiled for */
+    int tile_bytes;   /* a row of the largest tile */
 } fnn_kernels;
 
 /* info.c: what a row of fnn_ops.def says of its activation, loss or update. */
@@ -121,12 +140,8 @@ int fnn_isa_available(int isa);
 int fnn_isa_best(void);
 const fnn_kernels *fnn_kernels_for(int isa, int dtype);
 
-/* info.c. Which product: Y = X W, dX = dZ W', dW = X' dZ; M, K, N as BLAS counts them (K is summed over). */
-enum { FNN_FORWARD, FNN_INPUT_GRADIENT, FNN_WEIGHT_GRADIENT };
+/* How products are made: by the faster of the two, by own kernels, by BLAS. */
 enum { FNN_GEMM_AUTO, FNN_GEMM_OWN, FNN_GEMM_BLAS };
-int fnn_use_blas(int mode, int isa, int dtype, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N);
-/* The same for a product on its own: thin ones too, for which a step would not leave its blocks of rows. */
-int fnn_use_blas_alone(int mode, int isa, int dtype, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N);
 
 /* c (M, N) = op(a) op(b) + beta c, row-major, leading dimensions in elements. Returns 0, or -1 where a size does not fit the
    integers of this BLAS (then nothing is written). */

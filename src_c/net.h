@@ -4,7 +4,7 @@
 #ifndef FNN_NET_H
 #define FNN_NET_H
 
-#include "fnn.h"
+#include "gemm/gemm.h"
 
 #include <time.h>
 
@@ -17,7 +17,8 @@ typedef struct fnn_layer {
        y), output after dropout a (else y), gradient dz, all (chunk, n_out); W transposed (n_out, n_in), from layer 1 on; the
        row that sparsity adds to the gradient, (n_out,). */
     ptrdiff_t y, z, a, dz, wt, sparse;
-    ptrdiff_t stripe, n_stripes; /* rows of W in one task of the parameter phase, and how many tasks */
+    ptrdiff_t stripe, span;       /* rows and columns of W in one task of the parameter phase, … */
+    ptrdiff_t n_stripes, n_spans; /* … and how many of each there are */
 } fnn_layer;
 
 typedef struct fnn_net {
@@ -38,16 +39,15 @@ typedef struct fnn_net {
     ptrdiff_t block;   /* rows that go through all layers together, at most */
     ptrdiff_t least_block;   /* … of a batch that would be a block or two: what the first-level cache holds */
     ptrdiff_t room, partial; /* narrow layers: reals of a thread's activations, offset of the shares' gradients */
-    ptrdiff_t n_tasks, scratch, gathered, scratch_size, workspace; /* in reals, but for n_tasks */
-    ptrdiff_t sums, n_sums;                                        /* doubles behind the reals */
+    ptrdiff_t n_tasks, scratch, gathered, scratch_size, gradient_room, workspace; /* in reals, but for n_tasks */
+    ptrdiff_t sums, n_sums;                                                       /* doubles behind the reals */
 } fnn_net;
 
 /* What runs it. */
 typedef struct fnn_machine {
-    const fnn_kernels *kernels;
-    fnn_gemm_fn blas;
+    fnn_maker maker; /* of products */
     fnn_parallel_fn parallel;
-    int isa, gemm, n_threads;
+    int n_threads;
     int (*stop)(void); /* asked now and then in a long call, on the caller's thread: whether to give it up; or NULL */
 } fnn_machine;
 
@@ -69,8 +69,8 @@ typedef struct fnn_optimizer {
 
 enum { FNN_NO_DROPOUT = -1 }; /* as dropout_step */
 
-/* Sizes and offsets of the workspace for batches of up to n rows; call again for larger ones. */
-void fnn_net_plan(fnn_net *net, int real_size, int n_threads, ptrdiff_t n);
+/* Sizes and offsets of the workspace for batches of up to n rows on this CPU; call again for larger ones. */
+void fnn_net_plan(fnn_net *net, const fnn_cpu *cpu, int real_size, int n_threads, ptrdiff_t n);
 /* Bytes of a workspace after fnn_net_plan. */
 ptrdiff_t fnn_net_bytes(const fnn_net *net, int real_size);
 

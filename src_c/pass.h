@@ -44,8 +44,9 @@ static inline int fnn_drops(const fnn_pass *p, const fnn_layer *layer) {
     return p->dropout_step >= 0 && layer->keep < 1;
 }
 
+/* Whether a product of the rows that it stands for is BLAS's, on the calling thread with whatever threads BLAS has. */
 static inline int fnn_by_blas(const fnn_pass *p, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
-    return fnn_use_blas(p->machine->gemm, p->machine->isa, p->net->dtype, product, M, K, N);
+    return fnn_choose(&p->machine->maker, product, M, K, N).blas;
 }
 
 /* Threads that pay for this many multiply-adds: below, waking one costs more than it saves. */
@@ -66,7 +67,7 @@ ptrdiff_t fnn_narrow_rows(const fnn_net *net, ptrdiff_t n);
 double fnn_narrow_cost(fnn_pass *p);
 /* rows.c: the loss of B rows of the chunk from `first` on, of outputs y (B, n_out), and its gradient. */
 double fnn_loss(const fnn_pass *p, void *dz, const void *y, ptrdiff_t first, ptrdiff_t B);
-/* rows.c: the copies of W transposed that the own kernel goes back with, of layers from 1 on; with wt0, of all. */
+/* rows.c: the copies of W transposed with which own kernels go back where they want them, of layers from 1 on; with wt0, of all. */
 void fnn_transpose_weights(const fnn_pass *p);
 /* rows.c: blocks of the chunk through `task`, in parallel; one block on the calling thread where a product is BLAS's. */
 void fnn_rows_in_parallel(fnn_pass *p, fnn_task_fn task);

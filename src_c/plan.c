@@ -11,7 +11,8 @@ enum {
     MOST_BLOCK_ROWS = 256,   /* of a network whose weights outgrow the caches, … */
     WEIGHT_BYTES = 32 << 10, /* … and bytes of weights that pay for a row */
     STRIPE_BYTES = 16 << 10,
-    STRIPE_ROWS = 24, /* whole tiles of 4, 6 and 8 rows */
+    STRIPE_ROWS = 48, /* whole tiles of 4, 6 and 8 rows, whole vectors, and as columns whole tiles */
+    SPAN_BATCH = 256, /* rows of the batch for which a task's share of dz is to be near */
     ALIGN_BYTES = 64
 };
 
@@ -57,7 +58,7 @@ static double filled(const fnn_net *net, ptrdiff_t lanes) {
    and sums across lanes that cost as much as 18 rows. Measured on AVX-512, whose tiles end in half a vector. */
 int fnn_is_narrow(const fnn_pass *p) {
     const double rows = (double)p->batch.n;
-    return p->net->narrow && p->batch.n >= NARROW_BATCH && p->machine->gemm != FNN_GEMM_BLAS &&
+    return p->net->narrow && p->batch.n >= NARROW_BATCH && p->machine->maker.mode != FNN_GEMM_BLAS &&
            filled(p->net, fnn_at_most(p->k->vector_bytes, 32) / p->k->size) * rows > 1.05 * rows + 18;
 }
 
@@ -67,10 +68,27 @@ ptrdiff_t fnn_block_rows(const fnn_net *net, ptrdiff_t rows) {
     return fnn_at_most(fnn_at_most(net->block, fnn_at_least(net->least_block, half)), rows);
 }
 
-void fnn_net_plan(fnn_net *net, int real_size, int n_threads, ptrdiff_t n) {
+/* Parts of W for the tasks of the parameter phase. Each reads its columns of dz and its rows of x over the whole batch: where
+   those of a whole row of W outgrow the second-level cache, W is divided both ways. */
+static void divide(fnn_layer *layer, const fnn_cpu *cpu, int real_size) {
+    const ptrdiff_t column = SPAN_BATCH * real_size, O = layer->n_out;
+    ptrdiff_t bytes = STRIPE_BYTES;
+    layer->n_spans = 1;
+    if (O * column > cpu->l2 / 4)
+        bytes = cpu->l2 / 4;
+    if (O * column > cpu->l2 / 2)
+        layer->n_spans = (O * column + cpu->l2 / 4 - 1) / (cpu->l2 / 4);
+    layer->span = layer->n_spans == 1 ? O : round_up((O + layer->n_spans - 1) / layer->n_spans, STRIPE_ROWS);
+    layer->n_spans = (O + layer->span - 1) / layer->span;
+    layer->stripe =
+        fnn_at_most(fnn_at_least(bytes / (layer->span * real_size) / STRIPE_ROWS, 1) * STRIPE_ROWS, FNN_GRADIENT_ROWS);
+    layer->n_stripes = (layer->n_in + layer->stripe - 1) / layer->stripe;
+}
+
+void fnn_net_plan(fnn_net *net, const fnn_cpu *cpu, int real_size, int n_threads, ptrdiff_t n) {
     const ptrdiff_t align = ALIGN_BYTES / real_size;
     ptrdiff_t units = 0, used = 0, widest = 0, largest = 0, n_parameters = 0;
-    net->n_tasks = net->scratch_size = 0;
+    net->n_tasks = net->scratch_size = net->gradient_room = 0;
     for (int l = 0; l < net->n_layers; l++) {
         units += net->layers[l].n_out;
         widest = fnn_at_least(widest, net->layers[l].n_out);
@@ -108,15 +126,18 @@ void fnn_net_plan(fnn_net *net, int real_size, int n_threads, ptrdiff_t n) {
         used += l > 0 ? round_up(layer->n_in * layer->n_out, align) : 0;
         layer->sparse = used;
         used += round_up(layer->n_out, align);
-        layer->stripe =
-            fnn_at_most(fnn_at_least(STRIPE_BYTES / (layer->n_out * real_size) / STRIPE_ROWS, 1), 4) * STRIPE_ROWS;
-        layer->n_stripes = (layer->n_in + layer->stripe - 1) / layer->stripe;
-        net->n_tasks += layer->n_stripes;
+        divide(layer, cpu, real_size);
+        net->n_tasks += layer->n_stripes * layer->n_spans;
         n_parameters += (layer->n_in + 1) * layer->n_out;
-        net->scratch_size = fnn_at_least(net->scratch_size, round_up((layer->stripe + 1) * layer->n_out, align));
+        /* dw of a task, and db of a whole layer. */
+        net->scratch_size =
+            fnn_at_least(net->scratch_size, round_up(layer->stripe * layer->span + layer->n_out, align));
+        net->gradient_room =
+            fnn_at_least(net->gradient_room, round_up(fnn_weight_gradient_room(layer->stripe, net->chunk), align));
     }
     if (net->narrow) /* outputs and their gradient with a row a line, for the loss */
         net->scratch_size = fnn_at_least(net->scratch_size, 2 * net->block * net->layers[net->n_layers - 1].n_out);
+    net->scratch_size += net->gradient_room;
     /* Written once with its final value, like widest and block: another thread may be predicting. */
     net->n_parameters = n_parameters;
     net->gathered = used;
@@ -143,7 +164,7 @@ ptrdiff_t fnn_predict_scratch(const fnn_net *net, const fnn_machine *machine, pt
     ptrdiff_t rows = n;
     if (n > net->least_block) {
         rows = net->block * machine->n_threads;
-        if (machine->gemm != FNN_GEMM_OWN) /* BLAS takes a chunk as one block */
+        if (machine->maker.mode != FNN_GEMM_OWN) /* BLAS takes a chunk as one block */
             rows = fnn_at_least(rows, fnn_at_most(n, FNN_PREDICT_CHUNK));
     }
     return 2 * rows * net->widest;

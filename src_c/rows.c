@@ -5,33 +5,7 @@
 
 #include <string.h>
 
-/* z (B, O) = x (B, I) W + b */
-static void affine(const fnn_pass *p, const fnn_layer *layer, void *z, const void *x, const ptrdiff_t *rows,
-                   ptrdiff_t B) {
-    const ptrdiff_t I = layer->n_in, O = layer->n_out, size = p->k->size;
-    const char *w = p->parameters + layer->w * size, *b = p->parameters + layer->b * size;
-    if (!fnn_by_blas(p, FNN_FORWARD, B, I, O)) {
-        p->k->gemm_nn(z, x, rows, w, b, 0, B, I, O);
-        return;
-    }
-    if (rows) {
-        char *gathered = fnn_at(p, p->net->gathered);
-        p->k->gather(gathered, x, rows, B, I);
-        x = gathered;
-    }
-    p->k->fill_rows(z, b, B, O);
-    p->machine->blas(p->net->dtype, 0, 0, B, O, I, x, I, w, O, 1.0, z, O);
-}
-
-/* dx (B, I) = dz (B, O) times W transposed; the own kernel has it transposed in wt. */
-static void input_gradient(const fnn_pass *p, const fnn_layer *layer, void *dx, const void *dz, const void *wt,
-                           ptrdiff_t B) {
-    const ptrdiff_t I = layer->n_in, O = layer->n_out;
-    if (fnn_by_blas(p, FNN_INPUT_GRADIENT, B, O, I))
-        p->machine->blas(p->net->dtype, 0, 1, B, I, O, dz, O, p->parameters + layer->w * p->k->size, O, 0.0, dx, I);
-    else
-        p->k->gemm_nn(dx, dz, NULL, wt, NULL, 0, B, O, I);
-}
+static const char *weights(const fnn_pass *p, const fnn_layer *layer) { return p->parameters + layer->w * p->k->size; }
 
 /* Rows `first` to first + B of the chunk through all layers. */
 static void forward(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B, int slot) {
@@ -57,7 +31,8 @@ static void forward(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B, int slot) {
         }
         if (last && p->linear_output)
             z = y;
-        affine(p, layer, z, x, rows, B);
+        fnn_forward(&p->machine->maker, z, x, rows, weights(p, layer), p->parameters + layer->b * size, B, layer->n_in,
+                    layer->n_out, p->workspace ? fnn_at(p, net->gathered) : NULL);
         if (!(last && p->linear_output) && (layer->activation != FNN_identity || y != z))
             p->k->activation_forward[layer->activation](y, z, layer->alpha, B, layer->n_out);
         x = y;
@@ -85,6 +60,15 @@ double fnn_loss(const fnn_pass *p, void *dz, const void *y, ptrdiff_t first, ptr
     return p->k->loss[p->net->loss](dz, y, &t, B, layer->n_out);
 }
 
+/* Where W of a layer stands transposed, NULL where nothing of this chunk wants it: the choice is that of all its rows, since
+   blocks may be of different lengths. */
+static char *transposed(const fnn_pass *p, int l) {
+    const fnn_layer *layer = &p->net->layers[l];
+    if (!fnn_wants_transposed(&p->machine->maker, p->batch.n, layer->n_in, layer->n_out))
+        return NULL;
+    return l > 0 ? fnn_at(p, layer->wt) : p->wt0;
+}
+
 /* dz of every layer, from the derivative of the loss in the last layer's dz. */
 static void backward(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B) {
     const fnn_net *net = p->net;
@@ -107,11 +91,12 @@ static void backward(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B) {
         if (!(p->linear_output && l == net->n_layers - 1) && layer->activation != FNN_identity)
             p->k->activation_backward[layer->activation](dz, dz, fnn_at(p, layer->y) + here, fnn_at(p, layer->z) + here,
                                                          layer->alpha, B, layer->n_out);
-        if (l > 0)
-            input_gradient(p, layer, fnn_at(p, net->layers[l - 1].dz) + first * layer->n_in * size, dz,
-                           fnn_at(p, layer->wt), B);
-        else if (p->dx)
-            input_gradient(p, layer, p->dx + start * layer->n_in * size, dz, p->wt0, B);
+        char *dx = l > 0   ? fnn_at(p, net->layers[l - 1].dz) + first * layer->n_in * size
+                   : p->dx ? p->dx + start * layer->n_in * size
+                           : NULL;
+        if (dx)
+            fnn_input_gradient_product(&p->machine->maker, dx, dz, weights(p, layer), transposed(p, l), B, layer->n_in,
+                                       layer->n_out);
     }
 }
 
@@ -159,13 +144,10 @@ int fnn_is_stopped(fnn_pass *p) {
 }
 
 void fnn_transpose_weights(const fnn_pass *p) {
-    const ptrdiff_t full = fnn_at_most(p->net->chunk, p->batch.n), rest = p->batch.n % full;
     for (int l = p->wt0 ? 0 : 1; l < p->net->n_layers; l++) {
-        const fnn_layer *layer = &p->net->layers[l];
-        const ptrdiff_t I = layer->n_in, O = layer->n_out;
-        if (fnn_by_blas(p, FNN_INPUT_GRADIENT, full, O, I) && (!rest || fnn_by_blas(p, FNN_INPUT_GRADIENT, rest, O, I)))
-            continue;
-        p->k->transpose(l > 0 ? fnn_at(p, layer->wt) : p->wt0, p->parameters + layer->w * p->k->size, I, O);
+        char *to = transposed(p, l);
+        if (to)
+            p->k->transpose(to, weights(p, &p->net->layers[l]), p->net->layers[l].n_in, p->net->layers[l].n_out);
     }
 }
 
@@ -173,7 +155,7 @@ int fnn_predict(const fnn_net *net, const fnn_machine *machine, const void *para
                 void *out, void *const *outputs, void *scratch) {
     fnn_pass p = {.net = net,
                   .machine = machine,
-                  .k = machine->kernels,
+                  .k = machine->maker.kernels,
                   .parameters = parameters,
                   .batch = {.x = x, .n = n},
                   .dropout_step = FNN_NO_DROPOUT,
@@ -193,7 +175,7 @@ int fnn_input_gradient(const fnn_net *net, const fnn_machine *machine, const voi
                        const void *dy, ptrdiff_t n, void *dx, void *wt0, void *workspace) {
     fnn_pass p = {.net = net,
                   .machine = machine,
-                  .k = machine->kernels,
+                  .k = machine->maker.kernels,
                   .parameters = parameters,
                   .workspace = workspace,
                   .batch = {.x = x, .n = n},

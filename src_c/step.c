@@ -5,7 +5,7 @@
      parameters     stripes of W and b, in parallel: the gradient summed over the chunk, and the update while it is in cache
 
    with one barrier between. Blocks and stripes depend on the network and the batch only, and every sum runs in a fixed order,
-   so the results are the same to the bit for every number of threads. Own kernels throughout unless fnn_use_blas says
+   so the results are the same to the bit for every number of threads. Own kernels throughout unless fnn_choose says
    otherwise: a product by BLAS runs over the whole chunk on the calling thread, with whatever threads BLAS has, never inside
    the pool. */
 
@@ -13,53 +13,90 @@
 
 #include <math.h>
 
-/* One stripe of a layer's parameters: rows i0 to i1 of W, and b with the first stripe. */
+/* What one task does of a layer's parameters: rows i0 to i1 and columns o0 to o1 of W; b goes with the first of them. */
+typedef struct part {
+    const fnn_layer *layer;
+    int l;
+    ptrdiff_t i0, i1, o0, o1;
+} part;
+
+static part part_of(const fnn_net *net, ptrdiff_t task) {
+    part q = {.l = 0};
+    while (task >= net->layers[q.l].n_stripes * net->layers[q.l].n_spans) {
+        task -= net->layers[q.l].n_stripes * net->layers[q.l].n_spans;
+        q.l++;
+    }
+    q.layer = &net->layers[q.l];
+    q.i0 = task / q.layer->n_spans * q.layer->stripe;
+    q.o0 = task % q.layer->n_spans * q.layer->span;
+    q.i1 = fnn_at_most(q.i0 + q.layer->stripe, q.layer->n_in);
+    q.o1 = fnn_at_most(q.o0 + q.layer->span, q.layer->n_out);
+    return q;
+}
+
+/* The rows that a layer sees as its inputs, and which of them. */
+static const char *inputs(const fnn_pass *p, int l, const ptrdiff_t **rows) {
+    const fnn_layer *before = &p->net->layers[l - 1];
+    *rows = l == 0 && p->batch.rows ? p->batch.rows + p->first : NULL;
+    if (l > 0)
+        return fnn_at(p, fnn_drops(p, before) ? before->a : before->y);
+    return (const char *)p->batch.x + (*rows ? 0 : p->first * p->net->layers[0].n_in * p->k->size);
+}
+
+/* The update of n parameters from `offset` on. */
+static void update(const fnn_pass *p, ptrdiff_t offset, const void *gradient, const fnn_hyper *hyper, ptrdiff_t n) {
+    const ptrdiff_t size = p->k->size;
+    const int n_slots = fnn_update_slots[p->optimizer->update];
+    char *s1 = n_slots > 0 ? (char *)p->optimizer->slots + offset * size : NULL;
+    char *s2 = n_slots > 1 ? s1 + p->net->n_parameters * size : NULL;
+    p->k->update[p->optimizer->update]((char *)p->parameters + offset * size, gradient, s1, s2, hyper, n);
+}
+
 static void parameter_task(void *context, ptrdiff_t task, int slot) {
     const fnn_pass *p = context;
     const fnn_net *net = p->net;
     const fnn_kernels *k = p->k;
     const ptrdiff_t size = k->size;
-    int l = 0;
-    ptrdiff_t stripe = task;
-    while (stripe >= net->layers[l].n_stripes)
-        stripe -= net->layers[l++].n_stripes;
-    const fnn_layer *layer = &net->layers[l];
-    const ptrdiff_t i0 = stripe * layer->stripe, i1 = fnn_at_most(i0 + layer->stripe, layer->n_in);
-    const ptrdiff_t w = layer->w + i0 * layer->n_out, n = (i1 - i0) * layer->n_out;
-    char *scratch = fnn_at(p, net->scratch + slot * net->scratch_size);
-    char *dw = p->fused ? scratch : p->gradients + w * size;
-    char *db = p->fused ? scratch + layer->stripe * layer->n_out * size : p->gradients + layer->b * size;
-    char *parameters = (char *)p->parameters;
+    const part q = part_of(net, task);
+    const fnn_layer *layer = q.layer;
+    const ptrdiff_t O = layer->n_out, width = q.o1 - q.o0, w = layer->w + q.i0 * O + q.o0;
+    const int by_blas = p->compute && fnn_by_blas(p, FNN_WEIGHT_GRADIENT, layer->n_in, p->rows, O);
+    const int in_scratch = p->fused && !by_blas;
+    char *room = fnn_at(p, net->scratch + slot * net->scratch_size), *scratch = room + net->gradient_room * size;
+    char *dw = in_scratch ? scratch : p->gradients + w * size;
+    char *db = p->fused ? scratch + layer->stripe * layer->span * size : p->gradients + layer->b * size;
+    const ptrdiff_t ldw = in_scratch ? width : O;
+    const int with_biases = q.i0 == 0 && q.o0 == 0;
 
     if (p->compute) {
-        const char *dz = fnn_at(p, layer->dz);
-        const char *x =
-            l > 0 ? fnn_at(p, fnn_drops(p, layer - 1) ? layer[-1].a : layer[-1].y) : (const char *)p->batch.x;
-        const ptrdiff_t *rows = l == 0 && p->batch.rows ? p->batch.rows + p->first : NULL;
-        if (l == 0 && !rows)
-            x += p->first * layer->n_in * size;
-        if (!fnn_by_blas(p, FNN_WEIGHT_GRADIENT, layer->n_in, p->rows, layer->n_out))
-            k->gemm_tn(dw, x, rows, dz, p->accumulate, p->rows, layer->n_in, layer->n_out, i0, i1);
-        else if (p->fused)
-            dw = p->gradients + w * size; /* blas_gradients left it there */
-        if (stripe == 0)
-            k->column_sums(db, dz, NULL, NULL, p->accumulate, p->rows, layer->n_out);
+        const ptrdiff_t *rows;
+        const char *dz = fnn_at(p, layer->dz), *x = inputs(p, q.l, &rows);
+        if (!by_blas)
+            fnn_weight_gradient_part(&p->machine->maker, dw, ldw, x, rows, dz, p->accumulate, p->rows, layer->n_in, O,
+                                     q.i0, q.i1, q.o0, q.o1, room);
+        if (with_biases)
+            k->column_sums(db, dz, NULL, NULL, p->accumulate, p->rows, O);
     }
-    if (p->finish && net->l2 > 0) {
-        k->sum_of_squares(&p->sums[task], parameters + w * size, n);
-        if (!p->fused) /* the caller gets, or clips, the gradient of the whole cost */
-            k->add_outer(dw, parameters + w * size, NULL, NULL, p->l2, 1, n);
+    /* Whole rows of W lie one behind the other. */
+    const ptrdiff_t lines = width == O ? 1 : q.i1 - q.i0, n = width == O ? (q.i1 - q.i0) * O : width;
+    double squares = 0;
+    for (ptrdiff_t i = 0; i < lines; i++) {
+        const ptrdiff_t at = w + i * O;
+        char *gradient = dw + i * ldw * size;
+        const char *weights = p->parameters + at * size;
+        if (p->finish && net->l2 > 0) {
+            double sum;
+            k->sum_of_squares(&sum, weights, n);
+            squares += sum;
+            if (!p->fused) /* the caller gets, or clips, the gradient of the whole cost */
+                k->add_outer(gradient, weights, NULL, NULL, p->l2, 1, n);
+        }
+        if (p->update)
+            update(p, at, gradient, &p->for_weights, n);
     }
-    if (p->update) {
-        const fnn_update_fn update = k->update[p->optimizer->update];
-        const int n_slots = fnn_update_slots[p->optimizer->update];
-        char *s1 = n_slots > 0 ? p->optimizer->slots : NULL;
-        char *s2 = n_slots > 1 ? s1 + net->n_parameters * size : NULL;
-        const ptrdiff_t b = layer->b * size;
-        update(parameters + w * size, dw, s1 ? s1 + w * size : NULL, s2 ? s2 + w * size : NULL, &p->for_weights, n);
-        if (stripe == 0)
-            update(parameters + b, db, s1 ? s1 + b : NULL, s2 ? s2 + b : NULL, &p->for_biases, layer->n_out);
-    }
+    p->sums[task] = squares;
+    if (p->update && with_biases)
+        update(p, layer->b, db, &p->for_biases, O);
 }
 
 static void parameters_in_parallel(fnn_pass *p) {
@@ -74,15 +111,11 @@ static void blas_gradients(const fnn_pass *p) {
         const fnn_layer *layer = &p->net->layers[l];
         if (!fnn_by_blas(p, FNN_WEIGHT_GRADIENT, layer->n_in, p->rows, layer->n_out))
             continue;
-        const char *x = l > 0 ? fnn_at(p, fnn_drops(p, layer - 1) ? layer[-1].a : layer[-1].y)
-                              : (const char *)p->batch.x + (p->batch.rows ? 0 : p->first * layer->n_in * size);
-        if (l == 0 && p->batch.rows) {
-            char *gathered = fnn_at(p, p->net->gathered);
-            p->k->gather(gathered, x, p->batch.rows + p->first, p->rows, layer->n_in);
-            x = gathered;
-        }
-        p->machine->blas(p->net->dtype, 1, 0, layer->n_in, layer->n_out, p->rows, x, layer->n_in, fnn_at(p, layer->dz),
-                         layer->n_out, p->accumulate ? 1.0 : 0.0, p->gradients + layer->w * size, layer->n_out);
+        const ptrdiff_t *rows;
+        const char *x = inputs(p, l, &rows);
+        fnn_weight_gradient(&p->machine->maker, p->gradients + layer->w * size, x, rows, fnn_at(p, layer->dz),
+                            p->accumulate, p->rows, layer->n_in, layer->n_out, fnn_at(p, p->net->gathered),
+                            fnn_at(p, p->net->scratch));
     }
 }
 
@@ -154,7 +187,7 @@ double fnn_step(const fnn_net *net, const fnn_machine *machine, void *parameters
                 const fnn_optimizer *optimizer, const fnn_batch *batch, int64_t dropout_step, void *workspace) {
     fnn_pass p = {.net = net,
                   .machine = machine,
-                  .k = machine->kernels,
+                  .k = machine->maker.kernels,
                   .parameters = parameters,
                   .gradients = gradients,
                   .workspace = workspace,

@@ -1,37 +1,8 @@
-/* Products of row-major matrices for layers: panels of columns, each divided into tiles (tile.inc.h). Nothing is blocked for
-   the caches further than that, so operands should fit them (fnn_use_blas sends larger ones to BLAS).
+/* Products of row-major matrices for layers: panels of columns, each divided into tiles (tile.inc.h), read where they are or
+   copied first (packed.inc.h), as the caller says.
 
    Measured on Zen 4, one core, limit 115 GFLOP/s in float32: see bench/. Generates gemm_nn, gemm_nt, gemm_tn, gather,
    fill_rows, column_sums, add_outer. */
-
-/* How tiles read the right operand: where it is; or from a panel that fits the first-level cache, with its rows copied
-   because they are scattered, or turned over because it is given as (N, K). */
-enum { KERNEL(in_place), KERNEL(copied), KERNEL(turned) };
-enum { KERNEL(panel_size) = (32 << 10) / sizeof(real) };
-
-/* Rows k0 … k0 + K - 1 of b, and `columns` columns from j on. */
-FNN_INLINE void KERNEL(pack)(real *panel, ptrdiff_t ld, const KERNEL(product) * p, const int packing, ptrdiff_t k0,
-                             ptrdiff_t K, ptrdiff_t j, ptrdiff_t columns) {
-    if (packing == KERNEL(turned))
-        KERNEL(turn)(panel, ld, p->b + j * p->ldb + k0, p->ldb, NULL, columns, K);
-    else
-        for (ptrdiff_t k = k0; k < k0 + K; k++, panel += ld)
-            memcpy(panel, p->b + (p->b_rows ? p->b_rows[k] : k) * p->ldb + j, (size_t)columns * sizeof(real));
-}
-
-/* The part of a product that sums over k0 … k0 + K - 1. */
-FNN_INLINE KERNEL(product) KERNEL(product_part)(const KERNEL(product) * p, ptrdiff_t k0, ptrdiff_t K, int transposed) {
-    KERNEL(product) part = *p;
-    part.K = K;
-    part.accumulate |= k0 > 0;
-    if (!transposed)
-        part.a += k0;
-    else if (p->rows)
-        part.rows += k0;
-    else
-        part.a += k0 * p->lda;
-    return part;
-}
 
 /* Rows i0 to i1 of the result. The columns are divided into panels of as equal a number of vectors as possible, since a
    panel of one vector has too few independent sums to hide the latency of a multiply-add. */
@@ -45,7 +16,7 @@ FNN_INLINE void KERNEL(product_rows)(const KERNEL(product) * p, ptrdiff_t i0, pt
     for (ptrdiff_t j = 0; j < N; panels--) {
         const ptrdiff_t width = (vectors + panels - 1) / panels, columns = width * VL;
         const ptrdiff_t tail = j + columns > N ? N % VL : 0;
-        const ptrdiff_t longest = packing == KERNEL(in_place) ? KERNEL(k_block) : KERNEL(panel_size) / columns;
+        const ptrdiff_t longest = packing == KERNEL(in_place) ? KERNEL(k_block) : KERNEL(panel_rows)(p, columns);
         /* K of 0 still writes the biases. */
         for (ptrdiff_t k0 = 0; k0 == 0 || k0 < p->K; k0 += longest) {
             const ptrdiff_t K = p->K - k0 < longest ? p->K - k0 : longest;
@@ -54,6 +25,7 @@ FNN_INLINE void KERNEL(product_rows)(const KERNEL(product) * p, ptrdiff_t i0, pt
                 part.b += k0 * p->ldb + j;
             } else {
                 part.b = panel;
+                part.ahead = 0;
                 part.ldb = tail ? N - j : columns;
                 KERNEL(pack)(panel, part.ldb, p, packing, k0, K, j, part.ldb);
             }
@@ -74,8 +46,8 @@ FNN_INLINE void KERNEL(product_rows)(const KERNEL(product) * p, ptrdiff_t i0, pt
     }
 }
 
-/* Columns that fill no more than half a vector, and rows that pay for turning them over. */
-#define FNN_FEW_COLUMNS (VL / 4 * 3)
+/* Columns that leave a quarter of a vector empty or more, and rows that pay for turning them over. */
+#define FNN_FEW_COLUMNS (3 * VL / 4)
 #define FNN_MANY_ROWS 8
 
 /* A result of few columns fills only part of a vector; its transpose has them as rows. c (M, N), N less than a vector, is
@@ -118,50 +90,57 @@ FNN_INLINE void KERNEL(rows_product)(const KERNEL(product) * p, ptrdiff_t M, ptr
     KERNEL(tails)(p, M, N - tail, tail, packing == KERNEL(turned));
 }
 
-static void KERNEL(gemm_nn)(void *c, const void *a, const ptrdiff_t *rows, const void *b, const void *bias,
-                            int accumulate, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
-    const KERNEL(product) p = {.a = a,
-                               .b = b,
-                               .bias = bias,
-                               .c = c,
-                               .rows = rows,
-                               .lda = K,
-                               .ldb = N,
-                               .ldc = N,
-                               .K = K,
-                               .accumulate = accumulate};
-    KERNEL(rows_product)(&p, M, N, KERNEL(in_place));
+FNN_INLINE KERNEL(product) KERNEL(typed)(const fnn_product *q) {
+    return (KERNEL(product)){.a = q->a,
+                             .b = q->b,
+                             .bias = q->bias,
+                             .c = q->c,
+                             .rows = q->rows,
+                             .lda = q->lda,
+                             .ldb = q->ldb,
+                             .ldc = q->ldc,
+                             .K = q->K,
+                             .accumulate = q->accumulate,
+                             .k = q->blocking.k,
+                             .ahead = q->blocking.ahead};
 }
 
-static void KERNEL(gemm_nt)(void *c, const void *a, const void *b, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
-    const KERNEL(product) p = {.a = a, .b = b, .c = c, .lda = K, .ldb = K, .ldc = N, .K = K};
-    KERNEL(rows_product)(&p, M, N, KERNEL(turned));
+static void KERNEL(gemm_nn)(const fnn_product *q) {
+    const KERNEL(product) p = KERNEL(typed)(q);
+    if (q->blocking.packed)
+        KERNEL(rows_product)(&p, q->M, q->N, KERNEL(copied));
+    else
+        KERNEL(rows_product)(&p, q->M, q->N, KERNEL(in_place));
 }
 
-static void KERNEL(gemm_tn)(void *c, const void *a, const ptrdiff_t *rows, const void *b, int accumulate, ptrdiff_t K,
-                            ptrdiff_t M, ptrdiff_t N, ptrdiff_t i0, ptrdiff_t i1) {
-    const ptrdiff_t rest = N % VL, M1 = i1 - i0;
-    const ptrdiff_t tail = rest <= FNN_FEW_COLUMNS && M1 >= FNN_MANY_ROWS ? rest : 0;
-    const KERNEL(product) p = {.a = (const real *)a + i0,
-                               .b = b,
-                               .c = c,
-                               .rows = rows,
-                               .lda = M,
-                               .ldb = N,
-                               .ldc = N,
-                               .K = K,
-                               .accumulate = accumulate};
-    if (N > tail)
-        KERNEL(product_rows)(&p, 0, M1, N - tail, 1, KERNEL(in_place));
+static void KERNEL(gemm_nt)(const fnn_product *q) {
+    const KERNEL(product) p = KERNEL(typed)(q);
+    KERNEL(rows_product)(&p, q->M, q->N, KERNEL(turned));
+}
+
+static void KERNEL(gemm_tn)(const fnn_product *q) {
+    const ptrdiff_t M = q->M, N = q->N, rest = N % VL;
+    const ptrdiff_t tail = rest <= FNN_FEW_COLUMNS && M >= FNN_MANY_ROWS ? rest : 0;
+    const KERNEL(product) p = KERNEL(typed)(q);
+    if (N > tail && q->blocking.packed && q->room)
+        KERNEL(packed_gradient)(&p, q->room, M, N - tail);
+    else if (N > tail)
+        KERNEL(product_rows)(&p, 0, M, N - tail, 1, KERNEL(in_place));
     if (!tail)
         return;
     /* The last columns with the lanes along the rows of c. */
-    const KERNEL(product) t = {
-        .a = p.b + N - tail, .b = p.a, .b_rows = rows, .lda = N, .ldb = M, .K = K, .accumulate = accumulate};
-    if (rows)
-        KERNEL(product_turned)((real *)c + N - tail, N, &t, M1, tail, KERNEL(copied));
+    KERNEL(product) t = p;
+    t.a = p.b + N - tail;
+    t.b = p.a;
+    t.lda = p.ldb;
+    t.ldb = p.lda;
+    t.rows = NULL;
+    t.ahead = 0;
+    t.b_rows = p.rows;
+    if (p.rows)
+        KERNEL(product_turned)(p.c + N - tail, p.ldc, &t, M, tail, KERNEL(copied));
     else
-        KERNEL(product_turned)((real *)c + N - tail, N, &t, M1, tail, KERNEL(in_place));
+        KERNEL(product_turned)(p.c + N - tail, p.ldc, &t, M, tail, KERNEL(in_place));
 }
 
 static void KERNEL(gather)(void *dst, const void *x, const ptrdiff_t *rows, ptrdiff_t B, ptrdiff_t N) {

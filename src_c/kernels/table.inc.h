@@ -15,6 +15,8 @@
 
 #include "tail.inc.h"
 
+#include "packed.inc.h"
+
 #include "dense.inc.h"
 
 #include "narrow.inc.h"
@@ -56,6 +58,7 @@ const fnn_kernels KERNEL(kernels) = {
 #include "../fnn_ops.def"
     .size = sizeof(real),
     .vector_bytes = FNN_VBYTES,
+    .tile_bytes = FNN_TILE_VECTORS * FNN_VBYTES,
 };
 
 #undef FNN_PASTE_

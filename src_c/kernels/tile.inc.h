@@ -44,6 +44,8 @@ typedef struct KERNEL(product) {
     real *c;
     const ptrdiff_t *rows, *b_rows; /* which rows of a, and of b where it is packed, NULL for 0, 1, 2 … */
     ptrdiff_t lda, ldb, ldc, K;
+    ptrdiff_t k; /* rows of a copied panel */
+    int ahead;   /* rows of the right operand to prefetch, in large tiles */
     int accumulate;
     int chained; /* the last columns are summed as several chains, also by tiles of few rows */
 } KERNEL(product);
@@ -75,7 +77,7 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
     half_vec chain[2][4];
     const int whole = NV - (last != KERNEL(whole)), at_tail = whole * (int)VL;
     const real *b = p->b;
-    const ptrdiff_t lda = p->lda, ldb = p->ldb, ldc = p->ldc, K = p->K, *rows = p->rows;
+    const ptrdiff_t lda = p->lda, ldb = p->ldb, ldc = p->ldc, K = p->K, *rows = p->rows, ahead = p->ahead * ldb;
     real *c = p->c + i * ldc + j;
 
     /* Where the sums start: at c, at a bias, at zero. */
@@ -109,6 +111,13 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
             right[whole] = KERNEL(load_tail)(b + at_tail, tail);
         if (last == KERNEL(halved) || G)
             half_right = KERNEL(load_half)(b + at_tail, tail);
+        if (MR >= 4 && ahead) {
+#pragma GCC unroll 8
+            for (int v = 0; v < NV; v++)
+                __builtin_prefetch(b + ahead + v * VL, 0, 3);
+            if (transposed && !rows)
+                __builtin_prefetch(left[0] + (k + p->ahead) * lda, 0, 3);
+        }
         const ptrdiff_t offset = transposed ? (rows ? rows[k] : k) * lda : k;
         if (transposed && rows)
             __builtin_prefetch(left[0] + rows[k + 8 < K ? k + 8 : K - 1] * lda, 0, 3);
@@ -145,9 +154,9 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
             /* Two at a time, so that the order does not depend on where a turn ended: even chains first. */
             const ptrdiff_t turn = K % G;
             real sums[2 * KERNEL(lanes)];
-            const half_vec total = G == 2   ? chain[m][0] + chain[m][1]
-                              : turn % 2 ? (chain[m][3] + chain[m][0]) + (chain[m][1] + chain[m][2])
-                                         : (chain[m][0] + chain[m][1]) + (chain[m][2] + chain[m][3]);
+            const half_vec total = G == 2     ? chain[m][0] + chain[m][1]
+                                   : turn % 2 ? (chain[m][3] + chain[m][0]) + (chain[m][1] + chain[m][2])
+                                              : (chain[m][0] + chain[m][1]) + (chain[m][2] + chain[m][3]);
             memcpy(sums, &total, sizeof total);
             KERNEL(finish_tail)(p, i + m, j + at_tail, tail, sums);
         }

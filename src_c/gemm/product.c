@@ -1,0 +1,111 @@
+/* The three products of a layer (gemm.h). A product that BLAS cannot make, because a size does not fit its integers, is made by
+   own kernels. */
+
+#include "gemm.h"
+
+void fnn_forward_columns(const fnn_maker *maker, void *z, const void *x, const ptrdiff_t *rows, const void *w,
+                         const void *b, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1) {
+    const ptrdiff_t at = o0 * maker->kernels->size;
+    const fnn_product p = {.c = (char *)z + at,
+                           .a = x,
+                           .b = (const char *)w + at,
+                           .bias = b ? (const char *)b + at : NULL,
+                           .rows = rows,
+                           .M = B,
+                           .K = I,
+                           .N = o1 - o0,
+                           .lda = I,
+                           .ldb = O,
+                           .ldc = O,
+                           .blocking = fnn_choose(maker, FNN_FORWARD, B, I, O).blocking};
+    maker->kernels->gemm_nn(&p);
+}
+
+void fnn_forward(const fnn_maker *maker, void *z, const void *x, const ptrdiff_t *rows, const void *w, const void *b,
+                 ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, void *gathered) {
+    const fnn_kernels *k = maker->kernels;
+    if (fnn_choose(maker, FNN_FORWARD, B, I, O).blas) {
+        const void *a = x;
+        if (rows) {
+            k->gather(gathered, x, rows, B, I);
+            a = gathered;
+        }
+        k->fill_rows(z, b, B, O);
+        if (maker->blas(maker->dtype, 0, 0, B, O, I, a, I, w, O, 1.0, z, O) == 0)
+            return;
+    }
+    fnn_forward_columns(maker, z, x, rows, w, b, B, I, O, 0, O);
+}
+
+void fnn_input_gradient_columns(const fnn_maker *maker, void *dx, const void *dz, const void *w, const void *wt,
+                                ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, ptrdiff_t i0, ptrdiff_t i1) {
+    const ptrdiff_t size = maker->kernels->size;
+    fnn_product p = {.c = (char *)dx + i0 * size,
+                     .a = dz,
+                     .M = B,
+                     .K = O,
+                     .N = i1 - i0,
+                     .lda = O,
+                     .ldc = I,
+                     .blocking = fnn_choose(maker, FNN_INPUT_GRADIENT, B, O, I).blocking};
+    if (wt) {
+        p.b = (const char *)wt + i0 * size;
+        p.ldb = I;
+        maker->kernels->gemm_nn(&p);
+    } else {
+        p.b = (const char *)w + i0 * O * size;
+        p.ldb = O;
+        maker->kernels->gemm_nt(&p);
+    }
+}
+
+void fnn_input_gradient_product(const fnn_maker *maker, void *dx, const void *dz, const void *w, const void *wt,
+                                ptrdiff_t B, ptrdiff_t I, ptrdiff_t O) {
+    if (fnn_choose(maker, FNN_INPUT_GRADIENT, B, O, I).blas &&
+        maker->blas(maker->dtype, 0, 1, B, I, O, dz, O, w, O, 0.0, dx, I) == 0)
+        return;
+    fnn_input_gradient_columns(maker, dx, dz, w, wt, B, I, O, 0, I);
+}
+
+int fnn_wants_transposed(const fnn_maker *maker, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O) {
+    const fnn_choice choice = fnn_choose(maker, FNN_INPUT_GRADIENT, B, O, I);
+    return !choice.blas && !choice.blocking.packed;
+}
+
+void fnn_weight_gradient_part(const fnn_maker *maker, void *dw, ptrdiff_t ldw, const void *x, const ptrdiff_t *rows,
+                              const void *dz, int accumulate, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, ptrdiff_t i0,
+                              ptrdiff_t i1, ptrdiff_t o0, ptrdiff_t o1, void *room) {
+    const ptrdiff_t size = maker->kernels->size;
+    const fnn_product p = {.c = dw,
+                           .a = (const char *)x + i0 * size,
+                           .b = (const char *)dz + o0 * size,
+                           .rows = rows,
+                           .accumulate = accumulate,
+                           .M = i1 - i0,
+                           .K = B,
+                           .N = o1 - o0,
+                           .lda = I,
+                           .ldb = O,
+                           .ldc = ldw,
+                           .room = room,
+                           .blocking = fnn_choose(maker, FNN_WEIGHT_GRADIENT, I, B, O).blocking};
+    maker->kernels->gemm_tn(&p);
+}
+
+void fnn_weight_gradient(const fnn_maker *maker, void *dw, const void *x, const ptrdiff_t *rows, const void *dz,
+                         int accumulate, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, void *gathered, void *room) {
+    if (fnn_choose(maker, FNN_WEIGHT_GRADIENT, I, B, O).blas) {
+        const void *a = x;
+        if (rows) {
+            maker->kernels->gather(gathered, x, rows, B, I);
+            a = gathered;
+        }
+        if (maker->blas(maker->dtype, 1, 0, I, O, B, a, I, dz, O, accumulate ? 1.0 : 0.0, dw, O) == 0)
+            return;
+    }
+    for (ptrdiff_t i0 = 0; i0 < I; i0 += FNN_GRADIENT_ROWS) {
+        const ptrdiff_t i1 = i0 + FNN_GRADIENT_ROWS < I ? i0 + FNN_GRADIENT_ROWS : I;
+        fnn_weight_gradient_part(maker, (char *)dw + i0 * O * maker->kernels->size, O, x, rows, dz, accumulate, B, I, O,
+                                 i0, i1, 0, O, room);
+    }
+}
