@@ -34,6 +34,7 @@ typedef struct fnn_net {
     /* Filled by fnn_net_plan. */
     ptrdiff_t n_parameters, widest;
     int narrow;        /* training may keep features, not rows, in line */
+    int by_layers;     /* some W is far larger than the caches: layer by layer over all rows, not block by block */
     ptrdiff_t longest; /* the chunk of a long batch */
     ptrdiff_t chunk;   /* rows whose activations are kept at a time; a longer batch's gradient is summed over chunks */
     ptrdiff_t block;   /* rows that go through all layers together, at most */

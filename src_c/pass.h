@@ -13,6 +13,8 @@ typedef struct fnn_pass {
     fnn_batch batch;
     ptrdiff_t first, rows; /* the chunk */
     ptrdiff_t block;
+    ptrdiff_t
+        together; /* rows that go through a layer before the next one begins: a block, or by layers all of the chunk */
     int64_t dropout_step;
     fnn_watch watch;
     fnn_targets targets;
@@ -67,14 +69,39 @@ ptrdiff_t fnn_narrow_rows(const fnn_net *net, ptrdiff_t n);
 double fnn_narrow_cost(fnn_pass *p);
 /* rows.c: the loss of B rows of the chunk from `first` on, of outputs y (B, n_out), and its gradient. */
 double fnn_loss(const fnn_pass *p, void *dz, const void *y, ptrdiff_t first, ptrdiff_t B);
-/* rows.c: the copies of W transposed with which own kernels go back where they want them, of layers from 1 on; with wt0, of all. */
+/* rows.c: the copies of W transposed with which own kernels go back where they want them, of layers from 1 on; with wt0, of
+   all. */
 void fnn_transpose_weights(const fnn_pass *p);
-/* rows.c: blocks of the chunk through `task`, in parallel; one block on the calling thread where a product is BLAS's. */
-void fnn_rows_in_parallel(fnn_pass *p, fnn_task_fn task);
+/* Where W of a layer stands transposed, NULL where nothing of this batch wants it. */
+char *fnn_transposed(const fnn_pass *p, int l);
+/* rows.c: all rows of the chunk forward, or from the loss back, or both, in parallel; on the calling thread alone where a product
+   is BLAS's. Losses of the blocks go to sums. */
+void fnn_rows_pass(fnn_pass *p, int forward_too, int backward_too);
+/* layers.c: the same, layer by layer. */
+void fnn_layers_forward(const fnn_pass *p);
+void fnn_layers_backward(const fnn_pass *p);
+
+static inline const char *fnn_weights(const fnn_pass *p, int l) {
+    return p->parameters + p->net->layers[l].w * p->k->size;
+}
+static inline const char *fnn_biases(const fnn_pass *p, int l) {
+    return p->parameters + p->net->layers[l].b * p->k->size;
+}
+
+/* rows.c: what both do to a layer. Inputs x (the given rows of it), pre-activation z and output y of rows from `first` of the
+   chunk on. */
+typedef struct fnn_place {
+    const char *x;
+    const ptrdiff_t *rows;
+    char *z, *y;
+} fnn_place;
+fnn_place fnn_place_of(const fnn_pass *p, int l, ptrdiff_t first, int slot);
+void fnn_activate(const fnn_pass *p, int l, const fnn_place *at, ptrdiff_t first, ptrdiff_t B);
+char *fnn_input_gradient_at(const fnn_pass *p, int l, ptrdiff_t first);
+void fnn_through_activation(const fnn_pass *p, int l, ptrdiff_t first, ptrdiff_t B);
+void fnn_loss_of_block(const fnn_pass *p, ptrdiff_t i, ptrdiff_t first, ptrdiff_t B);
+
 /* Whether the caller wants no more; to be asked after each chunk. */
 int fnn_is_stopped(fnn_pass *p);
-void fnn_forward_task(void *pass, ptrdiff_t i, int slot);
-void fnn_backward_task(void *pass, ptrdiff_t i, int slot); /* the block's loss goes to sums[i] */
-void fnn_row_task(void *pass, ptrdiff_t i, int slot);      /* both */
 
 #endif

@@ -13,7 +13,8 @@ enum {
     STRIPE_BYTES = 16 << 10,
     STRIPE_ROWS = 48, /* whole tiles of 4, 6 and 8 rows, whole vectors, and as columns whole tiles */
     SPAN_BATCH = 256, /* rows of the batch for which a task's share of dz is to be near */
-    ALIGN_BYTES = 64
+    ALIGN_BYTES = 64,
+    FAR_WEIGHTS = 2 /* second-level caches that a W fills which no block of rows can keep near */
 };
 
 /* Widths up to which lanes may be rows of the batch, and batches from which that can pay; into how many shares a long batch
@@ -96,6 +97,7 @@ void fnn_net_plan(fnn_net *net, const fnn_cpu *cpu, int real_size, int n_threads
     }
     net->widest = widest;
     net->narrow = is_narrow(net);
+    net->by_layers = largest >= FAR_WEIGHTS * cpu->l2;
     const ptrdiff_t row_bytes = 2 * units * real_size;
     /* BLOCK_ROWS is a whole number of vectors, as narrow blocks want. */
     net->least_block = fnn_at_most(fnn_at_least(BLOCK_BYTES / row_bytes / BLOCK_ROWS, 1), 8) * BLOCK_ROWS;
@@ -164,7 +166,7 @@ ptrdiff_t fnn_predict_scratch(const fnn_net *net, const fnn_machine *machine, pt
     ptrdiff_t rows = n;
     if (n > net->least_block) {
         rows = net->block * machine->n_threads;
-        if (machine->maker.mode != FNN_GEMM_OWN) /* BLAS takes a chunk as one block */
+        if (machine->maker.mode != FNN_GEMM_OWN || net->by_layers) /* a chunk is one block */
             rows = fnn_at_least(rows, fnn_at_most(n, FNN_PREDICT_CHUNK));
     }
     return 2 * rows * net->widest;

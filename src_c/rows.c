@@ -1,48 +1,64 @@
-/* The row phase: forward through all layers, loss, and back, for blocks of rows; prediction and input gradients are the same
-   walk with other ends. */
+/* The row phase: forward through all layers, loss, and back, for blocks of rows that stay in cache; prediction and input
+   gradients are the same walk with other ends. What a layer does to some rows stands here; where W outgrows the caches the
+   layers take turns over all rows instead (layers.c). */
 
 #include "pass.h"
 
 #include <string.h>
 
-static const char *weights(const fnn_pass *p, const fnn_layer *layer) { return p->parameters + layer->w * p->k->size; }
+static ptrdiff_t start_of(const fnn_pass *p, ptrdiff_t first) { return p->first + first; }
+
+/* The output of a layer for the rows of the chunk from `first` on. */
+static char *output(const fnn_pass *p, int l, ptrdiff_t first, int slot) {
+    const fnn_net *net = p->net;
+    const ptrdiff_t size = p->k->size, row = net->layers[l].n_out * size;
+    if (p->outputs)
+        return (char *)p->outputs[l] + start_of(p, first) * row;
+    if (!p->scratch)
+        return fnn_at(p, net->layers[l].y) + first * row;
+    /* Only the last output is wanted: two buffers take turns. */
+    return l == net->n_layers - 1 ? p->out + start_of(p, first) * row
+                                  : p->scratch + (2 * slot + l % 2) * p->together * net->widest * size;
+}
+
+fnn_place fnn_place_of(const fnn_pass *p, int l, ptrdiff_t first, int slot) {
+    const fnn_net *net = p->net;
+    const fnn_layer *layer = &net->layers[l];
+    const ptrdiff_t size = p->k->size, start = start_of(p, first);
+    fnn_place at = {.y = output(p, l, first, slot)};
+    if (l == 0) {
+        at.rows = p->batch.rows ? p->batch.rows + start : NULL;
+        at.x = (const char *)p->batch.x + (at.rows ? 0 : start * layer->n_in * size);
+    } else {
+        at.x = fnn_drops(p, layer - 1) ? fnn_at(p, layer[-1].a) + first * layer->n_in * size
+                                       : output(p, l - 1, first, slot);
+    }
+    const int plain = p->outputs || p->scratch || (p->linear_output && l == net->n_layers - 1);
+    at.z = plain ? at.y : fnn_at(p, layer->z) + first * layer->n_out * size;
+    return at;
+}
+
+void fnn_activate(const fnn_pass *p, int l, const fnn_place *at, ptrdiff_t first, ptrdiff_t B) {
+    const fnn_layer *layer = &p->net->layers[l];
+    const int inside_loss = p->linear_output && l == p->net->n_layers - 1;
+    if (!inside_loss && (layer->activation != FNN_identity || at->y != at->z))
+        p->k->activation_forward[layer->activation](at->y, at->z, layer->alpha, B, layer->n_out);
+    if (fnn_drops(p, layer)) {
+        const fnn_stream stream = {p->net->seed, (uint32_t)l, (uint32_t)p->dropout_step};
+        p->k->dropout(fnn_at(p, layer->a) + first * layer->n_out * p->k->size, at->y, layer->keep, start_of(p, first),
+                      B, layer->n_out, &stream);
+    }
+}
 
 /* Rows `first` to first + B of the chunk through all layers. */
 static void forward(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B, int slot) {
     const fnn_net *net = p->net;
-    const ptrdiff_t size = p->k->size, start = p->first + first;
-    const ptrdiff_t *rows = p->batch.rows ? p->batch.rows + start : NULL;
-    const char *x = p->batch.x;
-    if (!rows)
-        x += start * net->layers[0].n_in * size;
     for (int l = 0; l < net->n_layers; l++) {
         const fnn_layer *layer = &net->layers[l];
-        const int last = l == net->n_layers - 1;
-        const ptrdiff_t here = first * layer->n_out * size;
-        char *y, *z;
-        if (p->outputs)
-            y = z = (char *)p->outputs[l] + start * layer->n_out * size;
-        else if (p->scratch) /* only the last output is wanted: two buffers take turns */
-            y = z = last ? p->out + start * layer->n_out * size
-                         : p->scratch + (2 * slot + l % 2) * p->block * net->widest * size;
-        else {
-            y = fnn_at(p, layer->y) + here;
-            z = fnn_at(p, layer->z) + here;
-        }
-        if (last && p->linear_output)
-            z = y;
-        fnn_forward(&p->machine->maker, z, x, rows, weights(p, layer), p->parameters + layer->b * size, B, layer->n_in,
+        const fnn_place at = fnn_place_of(p, l, first, slot);
+        fnn_forward(&p->machine->maker, at.z, at.x, at.rows, fnn_weights(p, l), fnn_biases(p, l), B, layer->n_in,
                     layer->n_out, p->workspace ? fnn_at(p, net->gathered) : NULL);
-        if (!(last && p->linear_output) && (layer->activation != FNN_identity || y != z))
-            p->k->activation_forward[layer->activation](y, z, layer->alpha, B, layer->n_out);
-        x = y;
-        rows = NULL;
-        if (fnn_drops(p, layer)) {
-            char *a = fnn_at(p, layer->a) + here;
-            const fnn_stream stream = {net->seed, (uint32_t)l, (uint32_t)p->dropout_step};
-            p->k->dropout(a, y, layer->keep, start, B, layer->n_out, &stream);
-            x = a;
-        }
+        fnn_activate(p, l, &at, first, B);
     }
 }
 
@@ -60,82 +76,111 @@ double fnn_loss(const fnn_pass *p, void *dz, const void *y, ptrdiff_t first, ptr
     return p->k->loss[p->net->loss](dz, y, &t, B, layer->n_out);
 }
 
-/* Where W of a layer stands transposed, NULL where nothing of this chunk wants it: the choice is that of all its rows, since
-   blocks may be of different lengths. */
-static char *transposed(const fnn_pass *p, int l) {
+char *fnn_transposed(const fnn_pass *p, int l) {
     const fnn_layer *layer = &p->net->layers[l];
     if (!fnn_wants_transposed(&p->machine->maker, p->batch.n, layer->n_in, layer->n_out))
         return NULL;
     return l > 0 ? fnn_at(p, layer->wt) : p->wt0;
 }
 
-/* dz of every layer, from the derivative of the loss in the last layer's dz. */
-static void backward(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B) {
+/* Where the gradient of a layer's inputs goes; NULL where it is not wanted. */
+char *fnn_input_gradient_at(const fnn_pass *p, int l, ptrdiff_t first) {
+    const ptrdiff_t row = p->net->layers[l].n_in * p->k->size;
+    if (l > 0)
+        return fnn_at(p, p->net->layers[l - 1].dz) + first * row;
+    return p->dx ? p->dx + start_of(p, first) * row : NULL;
+}
+
+/* dz of layer l for B rows, from the gradient of its output there. */
+void fnn_through_activation(const fnn_pass *p, int l, ptrdiff_t first, ptrdiff_t B) {
     const fnn_net *net = p->net;
-    const ptrdiff_t size = p->k->size, start = p->first + first;
-    for (int l = net->n_layers - 1; l >= 0; l--) {
-        const fnn_layer *layer = &net->layers[l];
-        const ptrdiff_t here = first * layer->n_out * size;
-        char *dz = fnn_at(p, layer->dz) + here;
-        if (fnn_drops(p, layer)) {
-            const fnn_stream stream = {net->seed, (uint32_t)l, (uint32_t)p->dropout_step};
-            p->k->dropout(dz, dz, layer->keep, start, B, layer->n_out, &stream);
-        }
-        if (net->beta > 0 && l < net->n_layers - 1 && !p->dy) {
-            const ptrdiff_t *rows = p->batch.rows ? p->batch.rows + start : NULL;
-            const char *weight = p->batch.weight;
-            if (weight && !rows)
-                weight += start * size;
-            p->k->add_outer(dz, fnn_at(p, layer->sparse), weight, rows, p->targets.scale, B, layer->n_out);
-        }
-        if (!(p->linear_output && l == net->n_layers - 1) && layer->activation != FNN_identity)
-            p->k->activation_backward[layer->activation](dz, dz, fnn_at(p, layer->y) + here, fnn_at(p, layer->z) + here,
-                                                         layer->alpha, B, layer->n_out);
-        char *dx = l > 0   ? fnn_at(p, net->layers[l - 1].dz) + first * layer->n_in * size
-                   : p->dx ? p->dx + start * layer->n_in * size
-                           : NULL;
-        if (dx)
-            fnn_input_gradient_product(&p->machine->maker, dx, dz, weights(p, layer), transposed(p, l), B, layer->n_in,
-                                       layer->n_out);
+    const fnn_layer *layer = &net->layers[l];
+    const ptrdiff_t size = p->k->size, start = start_of(p, first), here = first * layer->n_out * size;
+    char *dz = fnn_at(p, layer->dz) + here;
+    if (fnn_drops(p, layer)) {
+        const fnn_stream stream = {net->seed, (uint32_t)l, (uint32_t)p->dropout_step};
+        p->k->dropout(dz, dz, layer->keep, start, B, layer->n_out, &stream);
     }
+    if (net->beta > 0 && l < net->n_layers - 1 && !p->dy) {
+        const ptrdiff_t *rows = p->batch.rows ? p->batch.rows + start : NULL;
+        const char *weight = p->batch.weight;
+        if (weight && !rows)
+            weight += start * size;
+        p->k->add_outer(dz, fnn_at(p, layer->sparse), weight, rows, p->targets.scale, B, layer->n_out);
+    }
+    if (!(p->linear_output && l == net->n_layers - 1) && layer->activation != FNN_identity)
+        p->k->activation_backward[layer->activation](dz, dz, fnn_at(p, layer->y) + here, fnn_at(p, layer->z) + here,
+                                                     layer->alpha, B, layer->n_out);
 }
 
-void fnn_forward_task(void *context, ptrdiff_t i, int slot) {
-    const fnn_pass *p = context;
-    forward(p, i * p->block, fnn_at_most(p->block, p->rows - i * p->block), slot);
-}
-
-void fnn_backward_task(void *context, ptrdiff_t i, int slot) {
-    const fnn_pass *p = context;
-    const ptrdiff_t first = i * p->block, B = fnn_at_most(p->block, p->rows - first);
-    (void)slot;
+/* The gradient of the loss, or the caller's, in the last layer's dz; the loss goes to sums[i]. */
+void fnn_loss_of_block(const fnn_pass *p, ptrdiff_t i, ptrdiff_t first, ptrdiff_t B) {
     const fnn_layer *last = &p->net->layers[p->net->n_layers - 1];
     const ptrdiff_t row = last->n_out * p->k->size;
     char *dz = fnn_at(p, last->dz) + first * row;
     if (p->dy)
-        memcpy(dz, p->dy + (p->first + first) * row, (size_t)(B * row));
+        memcpy(dz, p->dy + start_of(p, first) * row, (size_t)(B * row));
     else
         p->sums[i] = fnn_loss(p, p->backward ? dz : NULL, fnn_at(p, last->y) + first * row, first, B);
+}
+
+/* dz of every layer, from that of the last. */
+static void backward(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B) {
+    for (int l = p->net->n_layers - 1; l >= 0; l--) {
+        const fnn_layer *layer = &p->net->layers[l];
+        char *dx = fnn_input_gradient_at(p, l, first);
+        fnn_through_activation(p, l, first, B);
+        if (dx)
+            fnn_input_gradient_product(&p->machine->maker, dx, fnn_at(p, layer->dz) + first * layer->n_out * p->k->size,
+                                       fnn_weights(p, l), fnn_transposed(p, l), B, layer->n_in, layer->n_out);
+    }
+}
+
+static void forward_task(void *context, ptrdiff_t i, int slot) {
+    const fnn_pass *p = context;
+    forward(p, i * p->block, fnn_at_most(p->block, p->rows - i * p->block), slot);
+}
+
+static void backward_task(void *context, ptrdiff_t i, int slot) {
+    const fnn_pass *p = context;
+    const ptrdiff_t first = i * p->block, B = fnn_at_most(p->block, p->rows - first);
+    (void)slot;
+    fnn_loss_of_block(p, i, first, B);
     if (p->backward || p->dy)
         backward(p, first, B);
 }
 
-void fnn_row_task(void *context, ptrdiff_t i, int slot) {
-    fnn_forward_task(context, i, slot);
-    fnn_backward_task(context, i, slot);
+static void row_task(void *context, ptrdiff_t i, int slot) {
+    forward_task(context, i, slot);
+    backward_task(context, i, slot);
 }
 
-void fnn_rows_in_parallel(fnn_pass *p, fnn_task_fn task) {
-    p->block = fnn_block_rows(p->net, p->rows);
+static int any_by_blas(const fnn_pass *p) {
     for (int l = 0; l < p->net->n_layers; l++) {
         const fnn_layer *layer = &p->net->layers[l];
         if (fnn_by_blas(p, FNN_FORWARD, p->rows, layer->n_in, layer->n_out) ||
             ((p->backward || p->dy) && (l > 0 || p->dx) &&
              fnn_by_blas(p, FNN_INPUT_GRADIENT, p->rows, layer->n_out, layer->n_in)))
-            p->block = p->rows;
+            return 1;
     }
-    const ptrdiff_t n_blocks = (p->rows + p->block - 1) / p->block;
-    p->machine->parallel(task, p, n_blocks, fnn_threads_for(p, (double)p->rows * (double)p->net->n_parameters));
+    return 0;
+}
+
+void fnn_rows_pass(fnn_pass *p, int forward_too, int backward_too) {
+    const int by_blas = any_by_blas(p);
+    const int by_layers = p->net->by_layers && !by_blas;
+    p->block = by_blas ? p->rows : fnn_block_rows(p->net, p->rows);
+    p->together = by_layers ? p->rows : p->block;
+    if (by_layers) {
+        if (forward_too)
+            fnn_layers_forward(p);
+        if (backward_too)
+            fnn_layers_backward(p);
+        return;
+    }
+    const fnn_task_fn task = !backward_too ? forward_task : forward_too ? row_task : backward_task;
+    p->machine->parallel(task, p, (p->rows + p->block - 1) / p->block,
+                         fnn_threads_for(p, (double)p->rows * (double)p->net->n_parameters));
 }
 
 int fnn_is_stopped(fnn_pass *p) {
@@ -145,9 +190,9 @@ int fnn_is_stopped(fnn_pass *p) {
 
 void fnn_transpose_weights(const fnn_pass *p) {
     for (int l = p->wt0 ? 0 : 1; l < p->net->n_layers; l++) {
-        char *to = transposed(p, l);
+        char *to = fnn_transposed(p, l);
         if (to)
-            p->k->transpose(to, weights(p, &p->net->layers[l]), p->net->layers[l].n_in, p->net->layers[l].n_out);
+            p->k->transpose(to, fnn_weights(p, l), p->net->layers[l].n_in, p->net->layers[l].n_out);
     }
 }
 
@@ -164,7 +209,7 @@ int fnn_predict(const fnn_net *net, const fnn_machine *machine, const void *para
                   .scratch = scratch};
     for (; p.first < n; p.first += p.rows) {
         p.rows = fnn_at_most(FNN_PREDICT_CHUNK, n - p.first);
-        fnn_rows_in_parallel(&p, fnn_forward_task);
+        fnn_rows_pass(&p, 1, 0);
         if (fnn_is_stopped(&p))
             return -1;
     }
@@ -188,7 +233,7 @@ int fnn_input_gradient(const fnn_net *net, const fnn_machine *machine, const voi
     fnn_transpose_weights(&p);
     for (; p.first < n; p.first += p.rows) {
         p.rows = fnn_at_most(net->chunk, n - p.first);
-        fnn_rows_in_parallel(&p, fnn_row_task);
+        fnn_rows_pass(&p, 1, 1);
         if (fnn_is_stopped(&p))
             return -1;
     }

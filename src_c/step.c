@@ -162,11 +162,11 @@ static double squared_weights(const fnn_pass *p) {
 static double chunk_cost(fnn_pass *p) {
     double cost = 0;
     if (p->net->beta > 0) {
-        fnn_rows_in_parallel(p, fnn_forward_task);
+        fnn_rows_pass(p, 1, 0);
         cost += sparsity(p);
-        fnn_rows_in_parallel(p, fnn_backward_task);
+        fnn_rows_pass(p, 0, 1);
     } else {
-        fnn_rows_in_parallel(p, fnn_row_task);
+        fnn_rows_pass(p, 1, 1);
     }
     for (ptrdiff_t i = 0; i * p->block < p->rows; i++)
         cost += p->sums[i];
