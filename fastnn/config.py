@@ -9,7 +9,7 @@ from typing import Any
 from fastnn import _core
 
 # Which environment variable forces each choice at import.
-VARIABLES = {"isa": "FASTNN_ISA", "gemm": "FASTNN_GEMM", "threads": "FASTNN_NUM_THREADS"}
+VARIABLES = {"isa": "FASTNN_ISA", "gemm": "FASTNN_GEMM", "threads": "FASTNN_NUM_THREADS", "cpu": "FASTNN_CPU"}
 
 
 @contextlib.contextmanager
@@ -116,14 +116,50 @@ def threads(n: int) -> Iterator[None]:
         _core.set_num_threads(before)
 
 
+@contextlib.contextmanager
+def cpu(facts: str) -> Iterator[None]:
+    """Within the ``with`` block divide work as on a CPU with these facts; networks keep those with which they were made.
+
+    For tests of what another machine would do. Results may differ in the last bits from those with other facts.
+
+    Parameters
+    ----------
+    facts : str
+        Some of "vendor=intel,family=6,model=207,l1=48K,l2=2M,l3=32M": family and model as x86's CPUID counts them,
+        sizes of the caches that one core sees. What is not named is as on this machine.
+
+    Yields
+    ------
+    None
+        Behind the block, also where an exception ends it, the facts are what they were before.
+
+    Raises
+    ------
+    ValueError
+        Another name, or no size.
+
+    Examples
+    --------
+    >>> with fastnn.cpu("vendor=intel,family=6,l2=2M"):
+    ...     net = fastnn.MLP([784, 2048, 10])
+    """
+    before = ",".join(f"{name}={value}" for name, value in _core.cpu().items() if name != "limits")
+    _core.set_cpu(facts)
+    try:
+        yield
+    finally:
+        _core.set_cpu(before)
+
+
 def show_config() -> dict[str, Any]:
     """Print and return what was chosen: version, instruction set, matrix products, BLAS, threads.
 
     Returns
     -------
     dict
-        "version", "isa", "isa_available", "gemm", "blas" (name and version of SciPy's), "threads", "cpus", and
-        "environment": for each variable that forces a choice its value, or None where it is not set.
+        "version", "isa", "isa_available", "gemm", "blas" (name and version of SciPy's), "cpu" (its facts, and whose
+        measured limits it goes by), "threads", "cpus", and "environment": for each variable that forces a choice its
+        value, or None where it is not set.
 
     Examples
     --------
@@ -140,6 +176,7 @@ def show_config() -> dict[str, Any]:
         "isa_available": tuple(_core.available_isas()),
         "gemm": _core.gemm(),
         "blas": _blas(),
+        "cpu": _core.cpu(),
         "threads": _core.num_threads(),
         "cpus": _core.cpu_count(),
         "environment": {variable: os.environ.get(variable) for variable in VARIABLES.values()},
@@ -149,6 +186,7 @@ def show_config() -> dict[str, Any]:
         _line("instruction set", f"{config['isa']} of {', '.join(config['isa_available'])}", "isa"),
         _line("matrix products", config["gemm"], "gemm"),
         _line("BLAS", config["blas"]),
+        _line("CPU", _facts(config["cpu"]), "cpu"),
         _line("threads", f"{config['threads']} of {config['cpus']} CPUs", "threads"),
     ]
     print("\n".join(lines))
@@ -161,6 +199,11 @@ def _line(title: str, value: str, choice: str | None = None) -> str:
     variable = VARIABLES[choice]
     setting = os.environ.get(variable)
     return f"  {title:16} {value:32} {variable}{'=' + setting if setting is not None else ' is not set'}"
+
+
+def _facts(cpu: dict[str, Any]) -> str:
+    caches = ", ".join(f"{cpu[level] >> 10} KB" for level in ("l1", "l2", "l3"))
+    return f"{cpu['limits']}; caches {caches}"
 
 
 def _blas() -> str:

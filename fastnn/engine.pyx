@@ -251,6 +251,7 @@ cdef class Engine:
         batch.labels = <Py_ssize_t *> data(labels)
         batch.weight = data(weights)
         batch.n = n
+        batch.following = 0
         return batch
 
     cdef int _apart(self, str name, cnp.ndarray a) except -1:
@@ -593,6 +594,7 @@ cdef class Engine:
         batch.n = n
         if rows != NULL:
             batch.rows = rows + start
+            batch.following = min(all_rows.n - start - n, n)
             return batch
         batch.x = <char *> batch.x + start * self.n_in * self.real_size
         if batch.target != NULL:

@@ -52,6 +52,7 @@ cdef extern from "net.h" nogil:
         const Py_ssize_t *labels
         const void *weight
         Py_ssize_t n
+        Py_ssize_t following
 
     ctypedef struct fnn_optimizer:
         int update

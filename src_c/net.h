@@ -59,6 +59,7 @@ typedef struct fnn_batch {
     const ptrdiff_t *labels; /* (N,) */
     const void *weight;      /* (N,) or NULL */
     ptrdiff_t n;
+    ptrdiff_t following; /* how many row numbers of later batches stand behind those of this one */
 } fnn_batch;
 
 typedef struct fnn_optimizer {
