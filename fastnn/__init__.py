@@ -19,7 +19,7 @@ if not is_main():
 
 from fastnn import callbacks, optim, schedules
 from fastnn.callbacks import Callback, EarlyStopping, ProgressBar
-from fastnn.config import cpu, gemm, get_include, isa, show_config, threads
+from fastnn.config import cpu, denormals, gemm, get_include, isa, show_config, threads
 from fastnn.fitting import NonFiniteLossError
 from fastnn.history import History
 from fastnn.io import ModelFileError
@@ -51,6 +51,7 @@ __all__ = [
     "callbacks",
     "cpu",
     "datasets",
+    "denormals",
     "gemm",
     "get_include",
     "isa",

@@ -5,6 +5,7 @@ ctypedef struct Settings:
     int isa
     int gemm
     int n_threads
+    int denormals
     const fnn_cpu *cpu  # never changed: other facts are another struct
 
 # The choices in force, and the kernels of the chosen instruction set by dtype. Read at every call, changed by set_isa

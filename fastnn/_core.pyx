@@ -1,4 +1,4 @@
-"""What was chosen for this process: instruction set, BLAS or own products, threads.
+"""What was chosen for this process: instruction set, BLAS or own products, threads, treatment of denormals.
 
 The one extension that links the kernels and the thread pool; the others reach them through its pxd.
 """
@@ -19,6 +19,7 @@ from fastnn.gemm cimport FNN_N_VENDORS, fnn_cpu, fnn_cpu_read, fnn_family_name, 
 parallel = fnn_parallel
 _ISAS = {fnn_isa_name(isa).decode(): isa for isa in range(FNN_N_ISAS)}
 _GEMM_MODES = ("auto", "own", "blas")  # in the order of fnn.h
+_DENORMALS = ("flush", "keep")  # in the order of cpu/fpenv.h
 
 
 def available_isas():
@@ -50,6 +51,18 @@ def set_gemm(mode):
     if mode not in _GEMM_MODES:
         raise ValueError(f"gemm: wanted one of {', '.join(_GEMM_MODES)}, got {mode!r}")
     settings.gemm = _GEMM_MODES.index(mode)
+
+
+def denormals():
+    """What calls of a network do with denormals: "flush" or "keep"."""
+    return _DENORMALS[settings.denormals]
+
+
+def set_denormals(mode):
+    """From now on calls of a network take denormals for zero ("flush"), or as the calling thread does ("keep")."""
+    if mode not in _DENORMALS:
+        raise ValueError(f"denormals: wanted one of {', '.join(_DENORMALS)}, got {mode!r}")
+    settings.denormals = _DENORMALS.index(mode)
 
 
 _VENDORS = {fnn_vendors[i].decode(): i for i in range(FNN_N_VENDORS)}
@@ -142,4 +155,5 @@ def _from_environment(variable, setter, default, convert=str):
 _from_environment("FASTNN_CPU", set_cpu, "")
 _from_environment("FASTNN_ISA", set_isa, fnn_isa_name(fnn_isa_best()).decode())
 _from_environment("FASTNN_GEMM", set_gemm, "auto")
+_from_environment("FASTNN_DENORMALS", set_denormals, "flush")
 _from_environment("FASTNN_NUM_THREADS", set_num_threads, min(cpu_count(), FNN_MAX_THREADS), _thread_count)

@@ -1,7 +1,8 @@
 """A whole network in NumPy: the definition of what `fastnn.engine.Engine` does, with the same interface.
 
 Takes real arrays (`fastnn._arrays`) and checks them, as the compiled engine does, before anything is written. Inside, a
-network is a composition of the ops of `fastnn.reference`; nothing here is tuned.
+network is a composition of the ops of `fastnn.reference`; nothing here is tuned. Denormals are computed with, whatever
+`fastnn.denormals` says: that is the compiled engine's.
 """
 
 import functools

@@ -9,7 +9,13 @@ from typing import Any
 from fastnn import _core
 
 # Which environment variable forces each choice at import.
-VARIABLES = {"isa": "FASTNN_ISA", "gemm": "FASTNN_GEMM", "threads": "FASTNN_NUM_THREADS", "cpu": "FASTNN_CPU"}
+VARIABLES = {
+    "isa": "FASTNN_ISA",
+    "gemm": "FASTNN_GEMM",
+    "cpu": "FASTNN_CPU",
+    "denormals": "FASTNN_DENORMALS",
+    "threads": "FASTNN_NUM_THREADS",
+}
 
 
 @contextlib.contextmanager
@@ -78,6 +84,48 @@ def gemm(mode: str) -> Iterator[None]:
         yield
     finally:
         _core.set_gemm(before)
+
+
+@contextlib.contextmanager
+def denormals(mode: str) -> Iterator[None]:
+    """Within the ``with`` block networks take denormals for zero, "flush", or as the calling thread does, "keep".
+
+    Denormals are the numbers too small for all digits: below 1.2e-38 in float32, 2.2e-308 in float64. Some CPUs take a
+    hundred times as long for an operation on one, and weights that only decay end among them.
+
+    Parameters
+    ----------
+    mode : {"flush", "keep"}
+        Of every call of a compiled network or estimator, in all its threads; the caller's own arithmetic is left alone.
+        `fastnn.kernels`, `fastnn.reference` and ``backend="reference"`` never flush by themselves.
+
+    Yields
+    ------
+    None
+        Behind the block, also where an exception ends it, the choice is what it was before.
+
+    Raises
+    ------
+    ValueError
+        Another mode.
+
+    Examples
+    --------
+    >>> net = MLP([1, 1], init="zeros")
+    >>> net.weights[0] = 1
+    >>> with fastnn.denormals("keep"):
+    ...     net.predict([1e-40]) == np.float32(1e-40)
+    array([ True])
+    >>> with fastnn.denormals("flush"):
+    ...     net.predict([1e-40])
+    array([0.], dtype=float32)
+    """
+    before = _core.denormals()
+    _core.set_denormals(mode)
+    try:
+        yield
+    finally:
+        _core.set_denormals(before)
 
 
 @contextlib.contextmanager
@@ -152,14 +200,14 @@ def cpu(facts: str) -> Iterator[None]:
 
 
 def show_config() -> dict[str, Any]:
-    """Print and return what was chosen: version, instruction set, matrix products, BLAS, threads.
+    """Print and return what was chosen: version, instruction set, matrix products, BLAS, denormals, threads.
 
     Returns
     -------
     dict
         "version", "isa", "isa_available", "gemm", "blas" (name and version of SciPy's), "cpu" (its facts, and whose
-        measured limits it goes by), "threads", "cpus", and "environment": for each variable that forces a choice its
-        value, or None where it is not set.
+        measured limits it goes by), "denormals", "threads", "cpus", and "environment": for each variable that forces a
+        choice its value, or None where it is not set.
 
     Examples
     --------
@@ -177,6 +225,7 @@ def show_config() -> dict[str, Any]:
         "gemm": _core.gemm(),
         "blas": _blas(),
         "cpu": _core.cpu(),
+        "denormals": _core.denormals(),
         "threads": _core.num_threads(),
         "cpus": _core.cpu_count(),
         "environment": {variable: os.environ.get(variable) for variable in VARIABLES.values()},
@@ -187,6 +236,7 @@ def show_config() -> dict[str, Any]:
         _line("matrix products", config["gemm"], "gemm"),
         _line("BLAS", config["blas"]),
         _line("CPU", _facts(config["cpu"]), "cpu"),
+        _line("denormals", config["denormals"], "denormals"),
         _line("threads", f"{config['threads']} of {config['cpus']} CPUs", "threads"),
     ]
     print("\n".join(lines))

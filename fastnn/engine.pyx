@@ -1,7 +1,8 @@
 """A whole network, compiled: parameters, gradients and workspace in flat buffers; one native call a step and one a fit.
 
 `fastnn._reference_engine.ReferenceEngine` defines what each method does. This class checks arrays, finds memory and
-releases the GIL; the work is in src_c (rows.c, step.c).
+releases the GIL; the work is in src_c (rows.c, step.c). It is done in `machine.inside`, a floating-point environment of
+its own (cpu/fpenv.h); whatever runs Python code does so in `machine.outside`, the caller's.
 """
 
 import os
@@ -10,7 +11,7 @@ import numpy as np
 
 cimport cython
 cimport numpy as cnp
-from cpython.exc cimport PyErr_CheckSignals, PyErr_Occurred
+from cpython.exc cimport PyErr_Occurred
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
@@ -21,9 +22,10 @@ from fastnn._blas cimport fits, gemm
 from fastnn._buffers cimport (
     ANY, apart, data, is_real, label_array, matrix, new_matrix, new_vector, vector, writable)
 from fastnn._core cimport active, parallel, settings
+from fastnn._fpenv cimport fnn_fpenv_now, fnn_fpenv_set, fnn_fpenv_within
 from fastnn.fnn cimport (
     FNN_F32, FNN_F64, FNN_GEMM_OWN, FNN_N_ACTIVATIONS, FNN_N_LOSSES, FNN_N_UPDATES, FNN_SHUFFLE, fnn_activations,
-    fnn_hyper_fold, fnn_losses, fnn_note, fnn_noted, fnn_permutation, fnn_stream, fnn_updates)
+    fnn_hyper_fold, fnn_losses, fnn_permutation, fnn_stream, fnn_updates)
 from fastnn.gemm cimport fnn_cpu, fnn_maker
 from fastnn.net cimport *
 
@@ -58,10 +60,17 @@ cdef extern from "Python.h":
     int check_signals "PyErr_CheckSignals" () noexcept
 
 
-cdef int stop() noexcept nogil:
-    """Whether a signal's handler raised an exception, which then waits to be seen by `stopped`."""
+cdef int stop(const fnn_machine *machine) noexcept nogil:
+    """Whether a signal's handler raised an exception, which then waits to be seen by `stopped`.
+
+    The handler is Python code, and computes as the caller does.
+    """
+    cdef int answer
+    fnn_fpenv_set(machine.outside)
     with gil:
-        return check_signals() != 0
+        answer = check_signals() != 0
+    fnn_fpenv_set(machine.inside)
+    return answer
 
 
 cdef int stopped() except -1:
@@ -201,6 +210,8 @@ cdef class Engine:
             FNN_GEMM_OWN if self.deterministic else settings.gemm)
         machine.parallel = parallel
         machine.n_threads = settings.n_threads
+        machine.outside = fnn_fpenv_now()
+        machine.inside = fnn_fpenv_within(machine.outside, settings.denormals)
         machine.stop = stop
         return machine
 
@@ -344,13 +355,13 @@ cdef class Engine:
         cdef void *to = PyArray_DATA(y)
         if out is not None:
             machine.stop = NULL  # what the caller has is not left half written
-        cdef unsigned noted = fnn_noted()
+        fnn_fpenv_set(machine.inside)
         if <double> n * self.net.n_parameters < RELEASE_WORK:
             fnn_predict(&self.net, &machine, parameters, source, n, to, NULL, scratch)
         else:
             with nogil:
                 fnn_predict(&self.net, &machine, parameters, source, n, to, NULL, scratch)
-        fnn_note(noted)
+        fnn_fpenv_set(machine.outside)
         if scratch != <void *> small:
             free(scratch)
         stopped()
@@ -368,11 +379,11 @@ cdef class Engine:
             raise MemoryError("no room for the layers' outputs")
         for i in range(self.net.n_layers):
             outputs[i] = PyArray_DATA(<cnp.ndarray> arrays[i])
-        cdef unsigned noted = fnn_noted()
         # Without the workspace, whose gather buffer is not needed: the rows come in order.
         with nogil:
+            fnn_fpenv_set(machine.inside)
             fnn_predict(&self.net, &machine, PyArray_DATA(self.parameters), PyArray_DATA(x), n, NULL, outputs, NULL)
-        fnn_note(noted)
+        fnn_fpenv_set(machine.outside)
         free(outputs)
         stopped()
         return arrays
@@ -395,15 +406,15 @@ cdef class Engine:
         cdef cnp.ndarray transposed = new_matrix(x, self.net.layers[0].n_out, self.n_in)
         if out is not None:
             machine.stop = NULL  # as in predict
-        cdef unsigned noted = fnn_noted()
         self._enter()
         try:
             self._prepare(&machine, n)
             with nogil:
+                fnn_fpenv_set(machine.inside)
                 fnn_input_gradient(&self.net, &machine, PyArray_DATA(self.parameters), PyArray_DATA(x),
                                    PyArray_DATA(dy), n, PyArray_DATA(dx), PyArray_DATA(transposed), self.workspace)
         finally:
-            fnn_note(noted)
+            fnn_fpenv_set(machine.outside)
             fnn_give_back(&self.user)
         stopped()
         return dx if out is None else out
@@ -416,15 +427,15 @@ cdef class Engine:
         cdef fnn_batch batch = self._batch(self._inputs(X), target, weight, keep)
         cdef fnn_machine machine = self._machine()
         cdef double cost
-        cdef unsigned noted = fnn_noted()
         self._enter()
         try:
             self._prepare(&machine, batch.n)
             with nogil:
+                fnn_fpenv_set(machine.inside)
                 cost = fnn_step(&self.net, &machine, PyArray_DATA(self.parameters), gradients, NULL, &batch, masks,
                                 self.workspace)
         finally:
-            fnn_note(noted)
+            fnn_fpenv_set(machine.outside)
             fnn_give_back(&self.user)
         stopped()
         return cost
@@ -471,15 +482,15 @@ cdef class Engine:
         cdef fnn_machine machine = self._machine()
         cdef double cost
         self._require_gradient()
-        cdef unsigned noted = fnn_noted()
         self._enter()
         try:
             self._load(state)
             self._prepare(&machine, batch.n)
             with nogil:
+                fnn_fpenv_set(machine.inside)
                 cost = self._step(&machine, batch)
         finally:
-            fnn_note(noted)
+            fnn_fpenv_set(machine.outside)
             fnn_give_back(&self.user)
         stopped()
         return cost
@@ -508,7 +519,6 @@ cdef class Engine:
         if losses.shape[0] == 0:
             return 0
         self._require_gradient()
-        cdef unsigned noted = fnn_noted()
         self._enter()
         try:
             self._load(state)
@@ -523,10 +533,11 @@ cdef class Engine:
                 self._prepare_order(all_rows.n)
                 rows = self.order
             with nogil:
+                fnn_fpenv_set(machine.inside)
                 done = self._run(&machine, &all_rows, rows, shuffle, batch_size, epoch, batch, &lr[0], &losses[0],
                                  losses.shape[0], snapshot)
         finally:
-            fnn_note(noted)
+            fnn_fpenv_set(machine.outside)
             fnn_give_back(&self.user)
         return done
 
@@ -557,9 +568,9 @@ cdef class Engine:
                 number = 0
                 epoch += 1
             done += 1
-            if fnn_time_to_look(&watch, max(batch.n * row_work, STEP_WORK)):
+            if fnn_time_to_look(&watch, max(batch.n * row_work, STEP_WORK)) and stop(machine):
                 with gil:
-                    PyErr_CheckSignals()
+                    stopped()
         return done
 
     cdef int _prepare_order(self, Py_ssize_t n) except -1:

@@ -90,8 +90,6 @@ cdef extern from "fnn.h" nogil:
     void fnn_gate_leave()
     void fnn_parallel(fnn_task_fn task, void *context, Py_ssize_t n_tasks, int n_threads)
     void fnn_hyper_fold(fnn_hyper *h, int64_t t)
-    unsigned fnn_noted()
-    void fnn_note(unsigned noted)
     double fnn_kl_row(int dtype, void *row, Py_ssize_t n, double scale, double rho, double beta)
     void fnn_permutation(const fnn_kernels *kernels, const fnn_stream *stream, Py_ssize_t n, Py_ssize_t *out,
                          uint64_t *scratch)

@@ -4,6 +4,7 @@
 2. A shim checks its arguments, then calls the kernel of the instruction set in force, without the GIL where the work is
    long enough for another thread to gain by it.
 3. Arrays are used as they come: float32 or float64, C-contiguous, never cast or copied.
+4. Arithmetic is IEEE's, with denormals, whatever `fastnn.denormals` says: unless the calling thread was set otherwise.
 """
 
 import numpy as np
@@ -18,6 +19,7 @@ from fastnn._buffers cimport (
     ANY, alike, apart, checked, data, label_array, matrix, new_like, new_matrix, new_vector, real_array, real_matrix,
     table_index, vector, writable)
 from fastnn._core cimport active, settings
+from fastnn._fpenv cimport fnn_fpenv, fnn_fpenv_now, fnn_fpenv_set
 from fastnn.fnn cimport *
 from fastnn.gemm cimport (
     fnn_forward, fnn_input_gradient_product, fnn_maker, fnn_weight_gradient, fnn_weight_gradient_room)
@@ -67,13 +69,13 @@ cdef object _forward(int activation, object z, double alpha, object out):
     cdef fnn_activation_fn kernel = active[table_index(a)].activation_forward[activation]
     cdef void *to = PyArray_DATA(y)
     cdef void *source = PyArray_DATA(a)
-    cdef unsigned noted = fnn_noted()
+    cdef fnn_fpenv before = fnn_fpenv_now()
     if B * O < LONG:
         kernel(to, source, alpha, B, O)
     else:
         with nogil:
             kernel(to, source, alpha, B, O)
-    fnn_note(noted)
+    fnn_fpenv_set(before)
     return y if out is None else out
 
 
@@ -101,13 +103,13 @@ cdef object _backward(int activation, object dy, object y, object z, double alph
     cdef void *source = PyArray_DATA(d)
     cdef void *output = PyArray_DATA(a)
     cdef void *pre_activation = data(pre)
-    cdef unsigned noted = fnn_noted()
+    cdef fnn_fpenv before = fnn_fpenv_now()
     if B * O < LONG:
         kernel(to, source, output, pre_activation, alpha, B, O)
     else:
         with nogil:
             kernel(to, source, output, pre_activation, alpha, B, O)
-    fnn_note(noted)
+    fnn_fpenv_set(before)
     return dz if out is None else out
 
 
@@ -241,12 +243,12 @@ def affine_forward(x, w, b, activation="identity", *, alpha=None, z=None, out=No
     cdef void *inputs = PyArray_DATA(X)
     cdef void *weights = PyArray_DATA(W)
     cdef void *biases = data(bias)
-    cdef unsigned noted = fnn_noted()
+    cdef fnn_fpenv before = fnn_fpenv_now()
     with nogil:
         affine(dtype, pre_activation, inputs, weights, biases, B, I, O)
         if g != FNN_identity or output != pre_activation:
             active[dtype].activation_forward[g](output, pre_activation, parameter, B, O)
-    fnn_note(noted)
+    fnn_fpenv_set(before)
     return y if out is None else out
 
 
@@ -310,7 +312,7 @@ def affine_backward(dy, x, w, y, activation="identity", *, alpha=None, z=None, d
     cdef fnn_maker maker = _maker(dtype)
     # Without room the left operand is read where it is.
     cdef void *room = malloc(fnn_weight_gradient_room(I, B) * k.size) if I * O > LONG and to_dw != NULL else NULL
-    cdef unsigned noted = fnn_noted()
+    cdef fnn_fpenv before = fnn_fpenv_now()
     with nogil:
         if g != FNN_identity:
             k.activation_backward[g](dz, PyArray_DATA(d), PyArray_DATA(Y), data(pre), parameter, B, O)
@@ -320,7 +322,7 @@ def affine_backward(dy, x, w, y, activation="identity", *, alpha=None, z=None, d
             fnn_weight_gradient(&maker, to_dw, PyArray_DATA(X), NULL, dz, 0, B, I, O, NULL, room)
         if to_db != NULL:
             k.column_sums(to_db, dz, NULL, NULL, 0, B, O)
-    fnn_note(noted)
+    fnn_fpenv_set(before)
     free(room)
     return (
         None if dx is False else inputs_gradient if dx is None else dx,
@@ -375,10 +377,10 @@ cdef object _loss(
     t.bound = 0
     cdef double value
     cdef void *to = data(d)
-    cdef unsigned noted = fnn_noted()
+    cdef fnn_fpenv before = fnn_fpenv_now()
     with nogil:
         value = active[table_index(a)].loss[loss](to, PyArray_DATA(a), &t, B, O)
-    fnn_note(noted)
+    fnn_fpenv_set(before)
     return value, None if gradient is False else d if gradient is None else gradient
 
 
@@ -407,14 +409,14 @@ def kl_sparsity(a, rho, beta, sample_weight=None, *, da=None):
     cdef cnp.ndarray row = new_vector(activations, H)
     cdef int dtype = table_index(activations)
     cdef const fnn_kernels *k = active[dtype]
-    cdef unsigned noted = fnn_noted()
+    cdef fnn_fpenv before = fnn_fpenv_now()
     k.column_sums(PyArray_DATA(row), PyArray_DATA(activations), data(weight), NULL, 0, B, H)
     cost = fnn_kl_row(dtype, PyArray_DATA(row), H, scale, target, factor)
     if gradient is not None:
         if da is None:
             k.fill_rows(PyArray_DATA(gradient), NULL, B, H)
         k.add_outer(PyArray_DATA(gradient), PyArray_DATA(row), data(weight), NULL, scale, B, H)
-    fnn_note(noted)
+    fnn_fpenv_set(before)
     return cost, None if da is False else gradient if da is None else da
 
 
@@ -433,10 +435,10 @@ def random_words(rows, cols, seed, *, step=0, layer=0, out=None):
     cdef Py_ssize_t B, n
     B, n = _check.lengths(4, rows=rows, cols=cols)
     cdef cnp.ndarray words = _check.output("out", out, np.dtype(np.uint32), (B, n))
-    cdef unsigned noted = fnn_noted()
+    cdef fnn_fpenv before = fnn_fpenv_now()
     with nogil:
         active[FNN_F32].random_words(<uint32_t *> PyArray_DATA(words), 0, B, n, &stream)
-    fnn_note(noted)
+    fnn_fpenv_set(before)
     return words
 
 
@@ -447,11 +449,11 @@ cdef object _dropout(str name, object x, object keep, object seed, object step, 
         raise ValueError(f"keep: wanted 0 < keep <= 1, got {probability}")
     cdef fnn_stream stream = _stream(seed, step, layer)
     cdef cnp.ndarray y = _output_like(out, a, name)
-    cdef unsigned noted = fnn_noted()
+    cdef fnn_fpenv before = fnn_fpenv_now()
     with nogil:
         active[table_index(a)].dropout(
             PyArray_DATA(y), PyArray_DATA(a), probability, 0, PyArray_DIM(a, 0), PyArray_DIM(a, 1), &stream)
-    fnn_note(noted)
+    fnn_fpenv_set(before)
     return y if out is None else out
 
 
@@ -470,10 +472,10 @@ def permutation(n, seed, *, step=0, out=None):
     cdef uint64_t *scratch = <uint64_t *> malloc(2 * (count + 1) * sizeof(uint64_t))
     if scratch == NULL:
         raise MemoryError(f"no room to shuffle {count} rows")
-    cdef unsigned noted = fnn_noted()
+    cdef fnn_fpenv before = fnn_fpenv_now()
     with nogil:
         fnn_permutation(active[FNN_F32], &stream, count, <Py_ssize_t *> PyArray_DATA(order), scratch)
-    fnn_note(noted)
+    fnn_fpenv_set(before)
     free(scratch)
     return order
 
@@ -501,13 +503,13 @@ cdef object _update(int update, object p, object g, object s1, object s2, fnn_hy
     cdef fnn_update_fn kernel = active[table_index(parameters)].update[update]
     cdef Py_ssize_t n = PyArray_SIZE(parameters)
     cdef void *to = PyArray_DATA(parameters)
-    cdef unsigned noted = fnn_noted()
+    cdef fnn_fpenv before = fnn_fpenv_now()
     if n < LONG:
         kernel(to, PyArray_DATA(gradient), data(first), data(second), h, n)
     else:
         with nogil:
             kernel(to, PyArray_DATA(gradient), data(first), data(second), h, n)
-    fnn_note(noted)
+    fnn_fpenv_set(before)
 
 
 cdef fnn_hyper _hyper(object lr, object l2, object scale) except *:

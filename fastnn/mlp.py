@@ -55,7 +55,8 @@ class MLP(Network):
     seed : int, optional
         0 to 2⁶⁴ − 1; by default drawn from the operating system. Fixes initial weights, shuffling and dropout masks.
     backend : {"compiled", "reference"}
-        "reference" does the same in plain NumPy, with the same random numbers.
+        "reference" does the same in plain NumPy, with the same random numbers; denormals are never taken for zero there
+        (`fastnn.denormals`).
     deterministic : bool
         Own kernels for every product, of whatever size: a row's outputs then are the same to the bit alone and in any
         batch, and training gives the same bits for any number of threads. Otherwise BLAS may serve very large layers.

@@ -2,6 +2,7 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
+from fastnn._fpenv cimport fnn_fpenv
 from fastnn.fnn cimport fnn_hyper, fnn_kernels, fnn_parallel_fn
 from fastnn.gemm cimport fnn_cpu, fnn_maker
 
@@ -39,7 +40,9 @@ cdef extern from "net.h" nogil:
         fnn_maker maker
         fnn_parallel_fn parallel
         int n_threads
-        int (*stop)() noexcept nogil
+        fnn_fpenv outside
+        fnn_fpenv inside
+        int (*stop)(const fnn_machine *) noexcept nogil
 
     ctypedef struct fnn_watch:
         double work

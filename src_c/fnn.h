@@ -38,26 +38,6 @@ typedef struct fnn_stream {
     uint32_t layer, step;
 } fnn_stream;
 
-/* The floating-point exceptions that the CPU has noted in this thread, which nobody is told of; calls leave them as they were. */
-#if defined(__x86_64__)
-static inline unsigned fnn_noted(void) { return __builtin_ia32_stmxcsr() & 0x3f; }
-static inline void fnn_note(unsigned noted) {
-    const unsigned now = __builtin_ia32_stmxcsr();
-    if ((now & 0x3f) != noted)
-        __builtin_ia32_ldmxcsr((now & ~0x3fu) | noted);
-}
-#elif defined(__aarch64__)
-static inline unsigned fnn_noted(void) {
-    uint64_t fpsr;
-    __asm__ volatile("mrs %0, fpsr" : "=r"(fpsr));
-    return (unsigned)fpsr;
-}
-static inline void fnn_note(unsigned noted) { __asm__ volatile("msr fpsr, %0" : : "r"((uint64_t)noted)); }
-#else
-static inline unsigned fnn_noted(void) { return 0; }
-static inline void fnn_note(unsigned noted) { (void)noted; }
-#endif
-
 /* Hyperparameters of an update. fnn_hyper_fold fills the derived ones from t, so that kernels need no pow. */
 typedef struct fnn_hyper {
     double lr, beta1, beta2, epsilon, weight_decay;

@@ -6,6 +6,8 @@
 
 #include "gemm/gemm.h"
 
+#include "cpu/fpenv.h"
+
 #include <time.h>
 
 typedef struct fnn_layer {
@@ -45,12 +47,15 @@ typedef struct fnn_net {
 } fnn_net;
 
 /* What runs it. */
-typedef struct fnn_machine {
+typedef struct fnn_machine fnn_machine;
+struct fnn_machine {
     fnn_maker maker; /* of products */
     fnn_parallel_fn parallel;
     int n_threads;
-    int (*stop)(void); /* asked now and then in a long call, on the caller's thread: whether to give it up; or NULL */
-} fnn_machine;
+    fnn_fpenv outside, inside; /* the caller's floating-point environment; what is set while the call computes */
+    /* Asked now and then in a long call, on the caller's thread: whether to give it up; or NULL. Sets `outside` for its time. */
+    int (*stop)(const fnn_machine *machine);
+};
 
 typedef struct fnn_batch {
     const void *x;           /* (N, n_in) */

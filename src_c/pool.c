@@ -16,6 +16,7 @@
 
 #include "fnn.h"
 
+#include "cpu/fpenv.h"
 #include "threads.h"
 
 #include <stdatomic.h>
@@ -37,7 +38,7 @@ static struct {
     void *context;
     ptrdiff_t n_tasks;
     int n_threads;
-    uint64_t arithmetic; /* of the caller */
+    fnn_fpenv fpenv; /* of the caller */
 } job;
 
 static inline void spin_pause(void) {
@@ -47,25 +48,6 @@ static inline void spin_pause(void) {
     __asm__ volatile("yield");
 #endif
 }
-
-/* This thread's rounding mode, flush-to-zero and denormals-are-zero; not what exceptions it has seen. */
-#if defined(__x86_64__)
-enum { SEEN = 0x3f };
-static inline uint64_t arithmetic(void) { return __builtin_ia32_stmxcsr() & ~(unsigned)SEEN; }
-static inline void set_arithmetic(uint64_t to) {
-    __builtin_ia32_ldmxcsr((unsigned)to | (__builtin_ia32_stmxcsr() & (unsigned)SEEN));
-}
-#elif defined(__aarch64__)
-static inline uint64_t arithmetic(void) {
-    uint64_t fpcr;
-    __asm__ volatile("mrs %0, fpcr" : "=r"(fpcr));
-    return fpcr;
-}
-static inline void set_arithmetic(uint64_t to) { __asm__ volatile("msr fpcr, %0" : : "r"(to)); }
-#else
-static inline uint64_t arithmetic(void) { return 0; }
-static inline void set_arithmetic(uint64_t to) { (void)to; }
-#endif
 
 static void run_tasks(int slot) {
     for (ptrdiff_t i; (i = atomic_fetch_add_explicit(&next_task, 1, memory_order_relaxed)) < job.n_tasks;)
@@ -101,8 +83,7 @@ static thread_result worker(void *first_ticket) {
             /* Joined: the job cannot end before this worker leaves. */
             const int slot = (int)(now & JOINED) + 1;
             if (slot < job.n_threads) {
-                if (arithmetic() != job.arithmetic) /* writing it costs more than reading */
-                    set_arithmetic(job.arithmetic);
+                fnn_fpenv_follow(job.fpenv);
                 run_tasks(slot);
             }
             atomic_fetch_add_explicit(&left, 1, memory_order_release);
@@ -157,7 +138,7 @@ void fnn_parallel(fnn_task_fn task, void *context, ptrdiff_t n_tasks, int n_thre
     job.context = context;
     job.n_tasks = n_tasks;
     job.n_threads = n_threads;
-    job.arithmetic = arithmetic();
+    job.fpenv = fnn_fpenv_now();
     atomic_store_explicit(&next_task, 0, memory_order_relaxed);
     atomic_store_explicit(&left, 0, memory_order_relaxed);
     const uint64_t number = atomic_load_explicit(&ticket, memory_order_relaxed) / (2 * CLOSED) + 1;

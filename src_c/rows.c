@@ -203,7 +203,7 @@ void fnn_rows_pass(fnn_pass *p, int forward_too, int backward_too) {
 
 int fnn_is_stopped(fnn_pass *p) {
     return p->machine->stop && fnn_time_to_look(&p->watch, (double)p->rows * (double)p->net->n_parameters) &&
-           p->machine->stop();
+           p->machine->stop(p->machine);
 }
 
 void fnn_transpose_weights(const fnn_pass *p) {

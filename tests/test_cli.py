@@ -25,7 +25,7 @@ def _run(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProces
 def test_info_names_what_was_chosen_and_what_forces_it() -> None:
     done = _run("info")
     assert done.returncode == 0, done.stderr
-    for word in (fastnn.__version__, "FASTNN_ISA", "FASTNN_GEMM", "FASTNN_NUM_THREADS"):
+    for word in (fastnn.__version__, "FASTNN_ISA", "FASTNN_GEMM", "FASTNN_DENORMALS", "FASTNN_NUM_THREADS"):
         assert word in done.stdout
 
 

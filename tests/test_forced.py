@@ -10,16 +10,22 @@ import pytest
 import fastnn
 from fastnn import _core
 
-SHOW = "from fastnn import _core; print(_core.isa(), _core.gemm(), _core.num_threads())"
+SHOW = "from fastnn import _core; print(_core.isa(), _core.gemm(), _core.denormals(), _core.num_threads())"
 CHOICES = [
     *({"FASTNN_ISA": isa} for isa in _core.available_isas()),
     *({"FASTNN_GEMM": gemm} for gemm in ("auto", "own", "blas")),
+    *({"FASTNN_DENORMALS": mode} for mode in ("flush", "keep")),
     *({"FASTNN_NUM_THREADS": str(n)} for n in (1, 2, 7)),
 ]
 
 
 def test_this_process_runs_what_its_environment_says() -> None:
-    in_force = {"isa": _core.isa(), "gemm": _core.gemm(), "threads": str(_core.num_threads())}
+    in_force = {
+        "isa": _core.isa(),
+        "gemm": _core.gemm(),
+        "denormals": _core.denormals(),
+        "threads": str(_core.num_threads()),
+    }
     for choice, variable in fastnn.config.VARIABLES.items():
         if choice == "cpu":  # facts, not a name: tests/test_facts.py
             continue

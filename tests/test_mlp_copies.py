@@ -156,21 +156,21 @@ def test_show_config(capsys: pytest.CaptureFixture) -> None:
     printed = capsys.readouterr().out
     assert config["version"] == fastnn.__version__
     assert config["isa"] in config["isa_available"]
-    for part in (config["version"], config["isa"], config["blas"], "FASTNN_ISA", "FASTNN_GEMM", "FASTNN_NUM_THREADS"):
+    for part in (config["version"], config["isa"], config["blas"], config["denormals"], *config["environment"]):
         assert part in printed
 
 
 def test_settings_come_back_after_the_block() -> None:
     before = fastnn.show_config()
     other = before["threads"] % 2 + 1
-    with fastnn.isa("base"), fastnn.gemm("own"), fastnn.threads(other):
+    with fastnn.isa("base"), fastnn.gemm("own"), fastnn.denormals("keep"), fastnn.threads(other):
         inside = fastnn.show_config()
-    assert (inside["isa"], inside["gemm"], inside["threads"]) == ("base", "own", other)
+    assert [inside[choice] for choice in fastnn.config.VARIABLES] == ["base", "own", "keep", other]
     assert fastnn.show_config() == before
     with pytest.raises(ZeroDivisionError), fastnn.isa("base"), fastnn.gemm("own"), fastnn.threads(other):
         raise ZeroDivisionError
     assert fastnn.show_config() == before
-    for wrong in (fastnn.isa("mmx"), fastnn.gemm("gpu"), fastnn.threads(0)):
+    for wrong in (fastnn.isa("mmx"), fastnn.gemm("gpu"), fastnn.denormals("zero"), fastnn.threads(0)):
         with pytest.raises(ValueError, match="wanted"), wrong:
             pass
     assert fastnn.show_config() == before

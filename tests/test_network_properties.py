@@ -175,17 +175,20 @@ def test_arguments_are_refused_or_taken_by_both_backends_alike(name: str, value:
     assert_same(got, want)
 
 
-@pytest.mark.parametrize("setting", [config.isa, config.gemm, config.threads])
+@pytest.mark.parametrize("setting", [config.isa, config.gemm, config.denormals, config.threads])
 @given(value=SCALARS)
 @examples(40)
 def test_process_settings_are_refused_or_taken_back(setting: Callable[[Any], Any], value: Any) -> None:
-    before = _core.isa(), _core.gemm(), _core.num_threads()
+    def in_force() -> tuple[str, str, str, int]:
+        return _core.isa(), _core.gemm(), _core.denormals(), _core.num_threads()
+
+    before = in_force()
     try:
         with setting(value):
             pass
     except (TypeError, ValueError):
         pass
-    assert before == (_core.isa(), _core.gemm(), _core.num_threads())
+    assert before == in_force()
 
 
 # --- Files ------------------------------------------------------------------------------------------------------------
