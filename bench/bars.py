@@ -21,7 +21,7 @@ from typing import Any
 import environment
 
 TWO_THREADS = "V11"
-BARS = ("V1", "V2", "V3", "V4", "V5", "V6", "V7", "V8", "V9", "V10", TWO_THREADS, "V12", "V13")
+BARS = ("V1", "V2", "V3", "V4", "V5", "V6", "V7", "V8", "V9", "V10", TWO_THREADS, "V12", "V13", "V14")
 
 
 def _arguments() -> argparse.Namespace:
@@ -92,6 +92,8 @@ def heats(bar: str) -> Iterator[tuple[Race, Limits]]:
         yield from ((two_threads.race(workload), TWO_LIMITS) for workload in TWO_STEPS)
     elif bar == "V12":
         yield _many_callers(), {"one caller": (">=", 1.7)}
+    elif bar == "V14":
+        yield races.decay(), {races.FIRST: ("<=", 1.1)}
 
 
 def _many_callers(callers: int = 8, each: int = 4) -> Race:

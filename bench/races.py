@@ -11,11 +11,17 @@ from typing import Any
 
 import numpy as np
 import peers
+import workloads
 from peers import OURS, Call, Contender, Unavailable
 from workloads import Workload
 
+import fastnn
+from fastnn.datasets import load_digits
+
 # A contender that only moves the bytes: a copy, or as many copies as an update moves bytes.
 COPY, STREAM = "copy", "stream"
+# Of `decay`, and the epoch that it is compared with.
+EPOCHS, FIRST = 240, "first epoch"
 Lineup = dict[str, Contender]
 
 
@@ -133,6 +139,34 @@ def _stream(g: np.ndarray) -> Call:
         for _ in range(3):
             np.copyto(b, a)
         np.copyto(b[:half], a[:half])
+
+    return call
+
+
+def decay() -> Race:
+    """An epoch of digits under strong L2, the last of 240, whose weights have all but gone, beside the first."""
+    workload = Workload((64, 100, 100, 10), 32, "relu", "softmax", workloads.adam)
+
+    def make(sides: Collection[str]) -> tuple[Lineup, dict[str, str]]:
+        return {OURS: Contender(_epoch(workload, EPOCHS - 1)), FIRST: Contender(_epoch(workload, 0))}, {}
+
+    name = f"digits {workload.network_name}, l2=0.1, Adam: epoch {EPOCHS}"
+    return Race(name, (OURS, FIRST), make, shapes={"sizes": workload.sizes, "batch": workload.batch})
+
+
+def _epoch(workload: Workload, before: int) -> Call:
+    """Every call starts from where that epoch does."""
+    digits, optimizer = load_digits(), workload.optimizer()
+    net = fastnn.MLP(workload.sizes, workload.activation, workload.output, l2=0.1, seed=0)
+    fit = partial(net.fit, digits.X_train, digits.y_train, optimizer=optimizer, batch_size=workload.batch)
+    if before:
+        fit(epochs=before)
+    parameters, slots = net.parameters.copy(), optimizer.state(net).slots.copy()
+
+    def call() -> None:
+        net.parameters[...] = parameters
+        optimizer.state(net).slots[...] = slots
+        fit(epochs=1)
 
     return call
 
