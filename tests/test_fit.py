@@ -269,9 +269,8 @@ def test_ctrl_c_inside_the_engine(backend: str) -> None:
         timer.cancel()
         signal.signal(signal.SIGINT, before)
     history = net.history
-    assert len(history.loss) >= 1
+    assert 1 <= len(history.loss) < 20_000
     assert np.isfinite(history.loss).all()
-    assert history.seconds < 5
     # Not even the step under way is half counted.
     assert 0 <= adam.state(net).t - history.n_steps <= 1
     assert history.n_steps // 8 == len(history.loss) == adam.state(net).epoch

@@ -171,14 +171,12 @@ with fastnn.threads(2):
     assert child.stdout is not None
     assert child.stdout.readline() == "training\n"
     time.sleep(0.3)
-    sent = time.monotonic()
     child.send_signal(signal.SIGINT)
     try:
         out, err = child.communicate(timeout=SECONDS)
     finally:
         child.kill()
     assert (child.returncode, out, err) == (0, "fine\n", "")
-    assert time.monotonic() - sent < 10
 
 
 LONG_CALLS = ("predict(X)", "activations(X)[-1]", "loss(X, Y)", "loss_and_gradients(X, Y)", "input_gradient(X, Y)")
@@ -187,19 +185,31 @@ LONG_CALLS = ("predict(X)", "activations(X)[-1]", "loss(X, Y)", "loss_and_gradie
 @unix
 @pytest.mark.parametrize("call", LONG_CALLS)
 def test_ctrl_c_ends_a_long_call(call: str) -> None:
-    """A call that would take ten seconds or so; what fills an array of the caller's goes on to its end."""
+    """A call that would take ten seconds or so; what fills an array of the caller's goes on to its end.
+
+    The handler has to come three times, which it can within one call only if that looks for signals.
+    """
     code = """
-        import os, signal, threading, time
+        import os, signal, threading
         import numpy as np
         from fastnn import MLP
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+        def third_time(*_):
+            global came
+            came += 1
+            if came == 3:
+                raise KeyboardInterrupt
+
+        signal.signal(signal.SIGALRM, third_time)
         net, X = MLP([16, 2000, 2000, 10], seed=0), np.ones((200_000, 16), np.float32)
-        Y, start = np.ones((len(X), 10), np.float32), time.monotonic()
-        threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+        Y, came = np.ones((len(X), 10), np.float32), 0
+        signal.setitimer(signal.ITIMER_REAL, 0.1, 0.1)
         try:
             net.CALL
+            assert False, f"it went on to its end, and the handler came {came} times"
         except KeyboardInterrupt:
-            assert time.monotonic() - start < 5, time.monotonic() - start
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             X, Y, out = X[:3000], Y[:3000], np.empty((3000, 10), np.float32)
             threading.Timer(0.1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
             try:
