@@ -38,6 +38,17 @@ def relative_error(function, coefficients, low, high, samples=400):
     return worst
 
 
+def error(function, coefficients, low, high, samples=50):
+    """Largest absolute error of the polynomial on a grid."""
+    points = [low + (high - low) * i / samples for i in range(samples + 1)]
+    return max(abs(mp.polyval(coefficients[::-1], x) - function(x)) for x in points)
+
+
+def moved(function, middle):
+    """A function of the distance from a point."""
+    return lambda d: function(middle + d)
+
+
 def expm1_tail(r):
     """(exp(r) - 1 - r) / r^2, so that the leading terms of exp and expm1 stay exact."""
     return mp.mpf(1) / 2 + r / 6 if abs(r) < mp.mpf(10) ** -20 else (mp.expm1(r) - r) / r**2
@@ -46,6 +57,11 @@ def expm1_tail(r):
 def halved_tail(r):
     """The same of exp(-r / 2)."""
     return expm1_tail(-r / 2) / 4
+
+
+def tanh_tail(a):
+    """(tanh(a) - a) / a^2."""
+    return -a / 3 if abs(a) < mp.mpf(10) ** -15 else (mp.tanh(a) - a) / a**2
 
 
 def doubled_tail(r):
@@ -79,6 +95,72 @@ def gelu_range(centre, end):
 
 # K, by dtype: where the fewest coefficients do. GELU's tail is zero from 15 on in float32, from 39 on in float64.
 GELU_32, GELU_64 = mp.mpf("3.5"), mp.mpf(5)
+
+
+def gelu_piece(a):
+    """Phi(-a), which GELU subtracts a times from max(z, 0)."""
+    return mp.erfc(a / mp.sqrt(2)) / 2
+
+
+def gelu_slope_piece(a):
+    """GELU's derivative at -a; at a it is 1 minus that."""
+    return mp.erfc(a / mp.sqrt(2)) / 2 - a * mp.npdf(a)
+
+
+# Functions of a >= 0 in pieces, each a polynomial in the distance from a point of it, for AVX-512 in float32, which
+# looks up a coefficient among 16 or 32 in one instruction. GELU's and its slope's are of one width, the first about
+# zero; the last one ends 31 1/2 widths from zero, where what is left of them is less than the last place of z and of 1.
+# The width has few bits: a distance is taken from a multiple of it, and an error of it counts six times there.
+GELU_WIDTH, GELU_DEGREE = "0.1875", 6
+# A piece of tanh is named by the last two bits of the exponent of a + 7/8 and the first two of its mantissa: four
+# pieces between powers of two, so that they widen as tanh levels off, and the first one, from zero to 1/8, is narrow.
+TANH_OFFSET, TANH_END, TANH_DEGREE = mp.mpf("0.875"), mp.mpf("9.125"), 5
+
+
+def tanh_pieces():
+    """Middle and coefficients of each piece by its number, and the largest relative error."""
+    pieces = [[mp.mpf(0)] * (TANH_DEGREE + 2) for _ in range(16)]
+    # Exactly a next to zero, and exactly 1 at the end and behind it.
+    first = fit(tanh_tail, mp.mpf(0), 1 - TANH_OFFSET, TANH_DEGREE - 2)
+    pieces[tanh_number(TANH_OFFSET)] = [mp.mpf(0), mp.mpf(0), mp.mpf(1), *first]
+    worst = error(tanh_tail, first, mp.mpf(0), 1 - TANH_OFFSET) * (1 - TANH_OFFSET)
+    pieces[tanh_number(TANH_END + TANH_OFFSET)][:2] = [TANH_END, mp.mpf(1)]
+    low = mp.mpf(1)
+    while low < TANH_END + TANH_OFFSET:
+        high = low + mp.mpf(2) ** (mp.floor(mp.log(low, 2)) - 2)
+        middle = TANH_END if high == TANH_END + TANH_OFFSET else (low + high) / 2 - TANH_OFFSET
+        shifted = moved(mp.tanh, middle)
+        ends = [end - TANH_OFFSET - middle for end in (low, high)]
+        coefficients = fit(shifted, *ends, TANH_DEGREE)
+        worst = max(worst, error(shifted, coefficients, *ends) / shifted(ends[0]))
+        pieces[tanh_number(low)] = [middle, *coefficients]
+        low = high
+    return pieces, worst
+
+
+def tanh_number(shifted):
+    """The number of the piece that begins at a + 7/8 = shifted."""
+    exponent = int(mp.floor(mp.log(shifted, 2)))
+    return (exponent + 127) % 4 * 4 + int(shifted * 4 / mp.mpf(2) ** exponent) % 4
+
+
+def even_pieces(function):
+    """Coefficients of each piece of one width, and the largest error beside the larger end of its piece."""
+    width = mp.mpf(GELU_WIDTH)
+    pieces, worst = [], mp.mpf(0)
+    for i in range(32):
+        shifted = moved(function, i * width)
+        pieces.append(fit(shifted, -width / 2, width / 2, GELU_DEGREE))
+        scale = max(abs(shifted(-width / 2)), abs(shifted(width / 2)))
+        worst = max(worst, error(shifted, pieces[-1], -width / 2, width / 2) / scale)
+    return pieces, worst
+
+
+PIECEWISE = [
+    ("TANH", *tanh_pieces()),
+    ("GELU", *even_pieces(gelu_piece)),
+    ("GELU_SLOPE", *even_pieces(gelu_slope_piece)),
+]
 
 FITS = [
     # name; function, range, degree of float32; the same of float64
@@ -116,6 +198,17 @@ def main():
             print(f"{name}_{bits}: degree {degree}, {mp.nstr(relative_error(function, coefficients, low, high), 3)}")
             terms = ",".join(f" \\\n    C({mp.nstr(c, digits)})" for c in coefficients)
             lines += ["", f"#define FNN_{name}_{bits}{terms}"]
+    lines += [""]
+    lines += [f"#define FNN_TANH_{name} C({mp.nstr(x, 4)})" for name, x in (("OFFSET", TANH_OFFSET), ("END", TANH_END))]
+    lines += [f"#define FNN_GELU_WIDTH C({GELU_WIDTH})"]
+    for name, pieces, worst in PIECEWISE:
+        print(f"{name}_PIECES: {mp.nstr(worst, 3)}")
+        lines += ["", f"#define FNN_{name}_PIECES \\"]
+        for column in zip(*pieces, strict=True):
+            numbers = [f"C({mp.nstr(mp.chop(x, mp.mpf(10) ** -30), 10)})" for x in column]
+            rows = [", ".join(numbers[i : i + 8]) for i in range(0, len(numbers), 8)]
+            lines += ["    {" + ", \\\n     ".join(rows) + "}, \\"]
+        lines[-1] = lines[-1].removesuffix(", \\")
     TARGET.write_text("\n".join([*lines, "", "#endif", ""]))
 
 

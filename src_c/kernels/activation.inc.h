@@ -30,6 +30,22 @@ FNN_INLINE vec KERNEL(sigmoid_slope)(vec y, vec z, vec alpha) {
     return y * (C(1.0) - y);
 }
 
+#if FNN_HAS_PIECES
+/* In 16 pieces, which cost less than an exponential and a division. Exactly z next to zero, and 1 at the end. */
+FNN_INLINE vec KERNEL(tanh_value)(vec z, vec alpha) {
+    (void)alpha;
+    static const real pieces[][KERNEL(lanes)] = {FNN_TANH_PIECES};
+    const vec a = KERNEL(at_most)(KERNEL(absolute)(z), FNN_TANH_END);
+    const ivec piece = (ivec)(a + FNN_TANH_OFFSET) >> (FNN_MANTISSA - 2);
+    const vec d = a - KERNEL(lookup)(KERNEL(load)(pieces[0]), piece);
+    enum { last = sizeof pieces / sizeof *pieces - 1 };
+    vec sum = KERNEL(lookup)(KERNEL(load)(pieces[last]), piece);
+#pragma GCC unroll 8
+    for (int i = last - 1; i > 0; i--)
+        sum = sum * d + KERNEL(lookup)(KERNEL(load)(pieces[i]), piece);
+    return KERNEL(with_sign)(sum, z);
+}
+#else
 /* (e^2a - 1) / (e^2a + 1) with a = |z| and e^2a = 2^k (1 + 2q), as (q + (1 - 2^-k) / 2) / (q + (1 + 2^-k) / 2); 1 to the last
    bit from a = 20 on. The reduction is in halves, 2a = k ln 2 + 2r, which spares the doubling, and in one piece: what ln 2 is
    rounded by counts for k large, where the result does not depend on it. */
@@ -42,6 +58,7 @@ FNN_INLINE vec KERNEL(tanh_value)(vec z, vec alpha) {
     const vec q = r + r * r * FNN_POLYNOMIAL(r, FNN_DOUBLED_TAIL);
     return KERNEL(with_sign)((q + (C(0.5) - t)) / (q + (C(0.5) + t)), z);
 }
+#endif
 
 /* The same bits without denormals: below 2^-60 both are z itself, and the division has zero instead. */
 FNN_INLINE vec KERNEL(tanh_guarded)(vec z, vec alpha) {
@@ -116,7 +133,7 @@ FNN_INLINE vec KERNEL(normal_tail_times)(vec a, vec s, vec factor, real scale, v
 }
 
 /* z Phi(z) = max(z, 0) - |z| Phi(-|z|), multiplied before it is scaled into the denormals. */
-FNN_INLINE vec KERNEL(gelu_value)(vec z, vec alpha) {
+FNN_INLINE vec KERNEL(gelu_anywhere)(vec z, vec alpha) {
     (void)alpha;
     vec exp_m, shifted;
     const vec a = KERNEL(at_most)(KERNEL(absolute)(z), FNN_GELU_LIMIT);
@@ -125,7 +142,7 @@ FNN_INLINE vec KERNEL(gelu_value)(vec z, vec alpha) {
 }
 
 /* Phi(z) + z phi(z) */
-FNN_INLINE vec KERNEL(gelu_slope)(vec y, vec z, vec alpha) {
+FNN_INLINE vec KERNEL(gelu_slope_anywhere)(vec y, vec z, vec alpha) {
     (void)y, (void)alpha;
     vec exp_m, shifted;
     const vec a = KERNEL(at_most)(KERNEL(absolute)(z), FNN_GELU_LIMIT);
@@ -136,6 +153,53 @@ FNN_INLINE vec KERNEL(gelu_slope)(vec y, vec z, vec alpha) {
     const vec density = exp_m * (C(0.39894228040143267794) * FNN_LOWERED) * power;
     return KERNEL(select)(z < C(0.0), tail, C(1.0) - tail) + bounded * density;
 }
+
+#if FNN_HAS_PIECES
+/* Both in 32 pieces up to here: at a third less than the exponential, the division and two polynomials above. What they leave
+   behind is nothing beside z and 1, but all of the result where z is negative: such lanes, which are rare, are calculated the
+   other way, so that a result does not depend on its neighbours. */
+#define FNN_GELU_END (C(31.4) * FNN_GELU_WIDTH)
+
+/* 0 <= a <= FNN_GELU_END. Multiples of the width have few bits, so that d is exact. */
+FNN_INLINE vec KERNEL(in_pieces)(vec a, const real (*coefficients)[2 * KERNEL(lanes)], int degree) {
+    const vec piece = a * (C(1.0) / FNN_GELU_WIDTH) + FNN_ROUNDER, d = a - (piece - FNN_ROUNDER) * FNN_GELU_WIDTH;
+    vec sum = KERNEL(lookup_in_two)(coefficients[degree], (ivec)piece);
+#pragma GCC unroll 8
+    for (int i = degree - 1; i >= 0; i--)
+        sum = sum * d + KERNEL(lookup_in_two)(coefficients[i], (ivec)piece);
+    return sum;
+}
+
+/* Not in line: it would take the registers that hold the coefficients. */
+static __attribute__((noinline, cold)) vec KERNEL(gelu_far)(vec z, vec near) {
+    return KERNEL(select)(z < -FNN_GELU_END, KERNEL(gelu_anywhere)(z, z), near);
+}
+
+static __attribute__((noinline, cold)) vec KERNEL(gelu_slope_far)(vec z, vec near) {
+    return KERNEL(select)(z < -FNN_GELU_END, KERNEL(gelu_slope_anywhere)(z, z, z), near);
+}
+
+FNN_INLINE vec KERNEL(gelu_value)(vec z, vec alpha) {
+    (void)alpha;
+    static const real pieces[][2 * KERNEL(lanes)] = {FNN_GELU_PIECES};
+    const vec a = KERNEL(smaller_magnitude)(z, FNN_GELU_END);
+    const vec phi = KERNEL(in_pieces)(a, pieces, sizeof pieces / sizeof *pieces - 1);
+    const vec near = KERNEL(at_least)(z, C(0.0)) - a * phi;
+    return __builtin_expect(KERNEL(any_below)(z, -FNN_GELU_END), 0) ? KERNEL(gelu_far)(z, near) : near;
+}
+
+FNN_INLINE vec KERNEL(gelu_slope)(vec y, vec z, vec alpha) {
+    (void)y, (void)alpha;
+    static const real pieces[][2 * KERNEL(lanes)] = {FNN_GELU_SLOPE_PIECES};
+    const vec a = KERNEL(at_most)(KERNEL(absolute)(z), FNN_GELU_END); /* NaN stays */
+    const vec s = KERNEL(in_pieces)(a, pieces, sizeof pieces / sizeof *pieces - 1);
+    const vec near = KERNEL(select)(z < C(0.0), s, C(1.0) - s);
+    return __builtin_expect(KERNEL(any_below)(z, -FNN_GELU_END), 0) ? KERNEL(gelu_slope_far)(z, near) : near;
+}
+#else
+FNN_INLINE vec KERNEL(gelu_value)(vec z, vec alpha) { return KERNEL(gelu_anywhere)(z, alpha); }
+FNN_INLINE vec KERNEL(gelu_slope)(vec y, vec z, vec alpha) { return KERNEL(gelu_slope_anywhere)(y, z, alpha); }
+#endif
 
 /* z e^z / (1 + e^z), and z itself where the quotient is 1. Nothing is denormal before the division is done: that would take it
    twice as long. */

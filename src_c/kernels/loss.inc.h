@@ -103,7 +103,7 @@ static double KERNEL(short_cross_entropy)(real *dz, const real *z, const fnn_tar
             KERNEL(pad_line)(targets, n * O, O);
             for (ptrdiff_t r = 0; r < n; r += VL) {
                 for (ptrdiff_t v = 0, j = r * O; v < O; v++, j += VL) {
-                    const vec top = KERNEL(spread)(KERNEL(load)(tops + r), rows[v]);
+                    const vec top = KERNEL(lookup)(KERNEL(load)(tops + r), rows[v]);
                     const vec share = KERNEL(load)(targets + j), product = share * (KERNEL(load)(line + j) - top);
                     /* 0 log 0 counts as 0 */
                     KERNEL(store)(products + j, KERNEL(select)(share != zero, product, zero));
@@ -128,11 +128,11 @@ static double KERNEL(short_cross_entropy)(real *dz, const real *z, const fnn_tar
                 continue;
             const vec scale = w * share, factor = C(1.0) / sum;
             for (ptrdiff_t v = 0, j = r * O; v < O && j < n * O; v++, j += VL) {
-                vec d = KERNEL(quotient)(KERNEL(load)(line + j), KERNEL(spread)(sum, rows[v]),
-                                         KERNEL(spread)(factor, rows[v])) *
-                        KERNEL(spread)(scale, rows[v]);
+                vec d = KERNEL(quotient)(KERNEL(load)(line + j), KERNEL(lookup)(sum, rows[v]),
+                                         KERNEL(lookup)(factor, rows[v])) *
+                        KERNEL(lookup)(scale, rows[v]);
                 if (!t->labels)
-                    d -= KERNEL(load)(targets + j) * KERNEL(spread)(w, rows[v]);
+                    d -= KERNEL(load)(targets + j) * KERNEL(lookup)(w, rows[v]);
                 KERNEL(store_part)(dz + i * O + j, d, n * O - j);
             }
         }

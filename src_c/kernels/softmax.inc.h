@@ -5,7 +5,7 @@
    of the result changing.
 
    Long rows are gone through vector by vector. Short ones would leave the last vector mostly empty and end in sums across its
-   lanes: VL of them lie in line as O whole vectors; the sums of four rows are taken at a time, and `spread` brings what is one
+   lanes: VL of them lie in line as O whole vectors; the sums of four rows are taken at a time, and `lookup` brings what is one
    a row back to its elements. Which way is taken depends on the length of the row alone.
    Generates softmax_forward, softmax_backward. */
 
@@ -103,29 +103,13 @@ enum {
 FNN_INLINE ptrdiff_t KERNEL(line_rows)(ptrdiff_t O) { return (O <= 64 ? 64 / O : 1) * VL; }
 
 /* Which of its rows the lanes of each of a block's O vectors belong to. The row stands in the low bits, which are all that
-   `spread` looks at. */
+   `lookup` looks at. */
 FNN_INLINE void KERNEL(rows_of_lanes)(ivec *rows, ptrdiff_t O) {
     const vec per_element = KERNEL(set1)(C(1.0) / (real)O);
     for (ptrdiff_t v = 0; v < O; v++) {
         const vec position = KERNEL(lane_counts)() + ((real)(v * VL) + C(0.5));
         rows[v] = (ivec)((position * per_element - C(0.5)) + FNN_ROUNDER);
     }
-}
-
-/* What stands in per_row for the row of each lane. */
-FNN_INLINE vec KERNEL(spread)(vec per_row, ivec rows) {
-#if FNN_VBYTES == 64 && FNN_BITS == 32
-    return (vec)_mm512_permutexvar_ps((__m512i)rows, (__m512)per_row);
-#elif FNN_VBYTES == 64
-    return (vec)_mm512_permutexvar_pd((__m512i)rows, (__m512d)per_row);
-#elif FNN_VBYTES == 32 && FNN_BITS == 32
-    return (vec)_mm256_permutevar8x32_ps((__m256)per_row, (__m256i)rows);
-#else
-    vec v = per_row;
-    for (ptrdiff_t i = 0; i < VL; i++)
-        v[i] = per_row[rows[i] & (VL - 1)];
-    return v;
-#endif
 }
 
 /* Sum or maximum of each row of a line of n rows, rounded up to whole blocks. */
@@ -205,7 +189,7 @@ FNN_INLINE void KERNEL(shifted_exponentials)(real *line, const real *z, const re
                                              ptrdiff_t O) {
     for (ptrdiff_t r = 0; r < n; r += VL)
         for (ptrdiff_t v = 0, j = r * O; v < O && j < n * O; v++, j += VL) {
-            const vec top = KERNEL(spread)(KERNEL(load)(tops + r), rows[v]);
+            const vec top = KERNEL(lookup)(KERNEL(load)(tops + r), rows[v]);
             KERNEL(store)(line + j, KERNEL(shifted_exp)(KERNEL(load_part)(z + j, n * O - j), top));
         }
 }
@@ -227,7 +211,7 @@ FNN_INLINE void KERNEL(short_softmax)(real *y, const real *z, ptrdiff_t B, ptrdi
         for (ptrdiff_t r = 0; r < n; r += VL) {
             const vec sums = KERNEL(load)(per_row + r), factors = C(1.0) / sums;
             for (ptrdiff_t v = 0, j = r * O; v < O && j < n * O; v++, j += VL) {
-                const vec sum = KERNEL(spread)(sums, rows[v]), factor = KERNEL(spread)(factors, rows[v]);
+                const vec sum = KERNEL(lookup)(sums, rows[v]), factor = KERNEL(lookup)(factors, rows[v]);
                 KERNEL(store_part)(y + j, KERNEL(quotient)(KERNEL(load)(line + j), sum, factor), n * O - j);
             }
         }

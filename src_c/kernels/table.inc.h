@@ -95,6 +95,8 @@ const fnn_kernels KERNEL(kernels) = {
 #undef FNN_GELU_TAIL
 #undef FNN_GELU_LIMIT
 #undef FNN_HIGH_BITS
+#undef FNN_HAS_PIECES
+#undef FNN_GELU_END
 #undef FNN_POLYNOMIAL
 #undef FNN_SCALED_POLYNOMIAL
 #undef FNN_ODDS_LOW

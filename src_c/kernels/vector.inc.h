@@ -333,3 +333,38 @@ FNN_INLINE vec KERNEL(polynomial)(vec x, const real *coefficients, int degree, r
         sum = sum * x + coefficients[i] * scale;
     return sum;
 }
+
+/* The element of a table that each lane names by the low bits of a number, which are all that is looked at. */
+FNN_INLINE vec KERNEL(lookup)(vec table, ivec numbers) {
+#if FNN_VBYTES == 64 && FNN_BITS == 32
+    return (vec)_mm512_permutexvar_ps((__m512i)numbers, (__m512)table);
+#elif FNN_VBYTES == 64
+    return (vec)_mm512_permutexvar_pd((__m512i)numbers, (__m512d)table);
+#elif FNN_VBYTES == 32 && FNN_BITS == 32
+    return (vec)_mm256_permutevar8x32_ps((__m256)table, (__m256i)numbers);
+#else
+    vec v = table;
+    for (ptrdiff_t i = 0; i < VL; i++)
+        v[i] = table[numbers[i] & (VL - 1)];
+    return v;
+#endif
+}
+
+/* Whether vectors are long enough for functions in pieces, each a polynomial whose coefficients are looked up: float32 on AVX-512. */
+#define FNN_HAS_PIECES (FNN_VBYTES == 64 && FNN_BITS == 32)
+#if FNN_HAS_PIECES
+/* The same in two vectors. */
+FNN_INLINE vec KERNEL(lookup_in_two)(const real *table, ivec numbers) {
+    return (vec)_mm512_permutex2var_ps((__m512)KERNEL(load)(table), (__m512i)numbers, (__m512)KERNEL(load)(table + VL));
+}
+
+/* |x|, at most high, and high for NaN. */
+FNN_INLINE vec KERNEL(smaller_magnitude)(vec x, real high) {
+    return (vec)_mm512_range_ps((__m512)x, (__m512)KERNEL(set1)(high), 0x0a);
+}
+
+/* Whether a lane is below a bound. */
+FNN_INLINE int KERNEL(any_below)(vec x, real low) {
+    return _mm512_cmp_ps_mask((__m512)x, (__m512)KERNEL(set1)(low), _CMP_LT_OQ) != 0;
+}
+#endif
