@@ -27,7 +27,7 @@ OURS = drawings.OURS
 # matrix products of a step alone, by NumPy's BLAS: no rival, but a step that beats them has nothing left to save.
 RIVALS = ("products", "NumPy", "JAX", "JAX scan", "PyTorch", "PyTorch compiled", "scikit-learn", "onnxruntime")
 SHOWN = ("V1", "V2", "V3", "V4", "V5", "V8", "V6", "V7", "V9", "V10")
-BITS, ONE, BESIDE = "same bits as on one", "fastnn, one thread", ", beside rivals"
+BITS, ONE, BESIDE, TAKEN = "same bits as on one", "fastnn, one thread", ", beside rivals", ", one CPU taken"
 SKLEARN = "scikit-learn"
 # What the estimators' speed depends on; the others in the JSON are rivals elsewhere.
 BELOW_ESTIMATORS = ("python", "fastnn", "numpy", "scipy", SKLEARN)
@@ -112,7 +112,7 @@ def two_threads_table(bars: Found) -> str:
     works: dict[str, dict[str, Found]] = {}
     for row in (row for row in bars["rows"] if row["bar"] == "V11"):
         works.setdefault(row["work"], {})[row["side"]] = row
-    alone = {work: sides for work, sides in works.items() if not work.endswith(BESIDE)}
+    alone = {work: sides for work, sides in works.items() if not work.endswith((BESIDE, TAKEN))}
     if not alone:
         return ""
     rivals = [side for side in works.get(next(iter(alone)) + BESIDE, {}) if side != OURS]

@@ -1,6 +1,10 @@
 """Training steps on two threads beside our own on one, and whether both give the same bits. No timing here."""
 
-from collections.abc import Callable, Collection
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -15,6 +19,7 @@ from fastnn import _core
 ONE = "fastnn, one thread"
 BITS = "same bits as on one"
 BESIDE = ", beside rivals"
+TAKEN = ", one CPU taken"
 
 
 def scaling(workload: Workload) -> races.Race:
@@ -25,6 +30,25 @@ def scaling(workload: Workload) -> races.Race:
         return {OURS: STEPS[OURS](workload, "float32"), ONE: STEPS[OURS](workload, "float32")}, {}
 
     return replace(whole, sides=(OURS, ONE), make=make)
+
+
+def taken(workload: Workload) -> races.Race:
+    """Ours twice, to be timed inside `a_cpu_taken`."""
+    whole = scaling(workload)
+    return replace(whole, name=whole.name + TAKEN)
+
+
+@contextlib.contextmanager
+def a_cpu_taken() -> Iterator[None]:
+    """Another process that is always busy, on the last of our CPUs where a process can be told to stay on one."""
+    code = "import os, sys\ngetattr(os, 'sched_setaffinity', max)(0, {max(map(int, sys.argv[1:]))})\nwhile True: pass"
+    cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else {0}
+    process = subprocess.Popen([sys.executable, "-c", code, *map(str, cpus)])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
 
 
 def race(workload: Workload) -> races.Race:

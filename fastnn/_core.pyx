@@ -9,6 +9,7 @@ import re
 
 from libc.stdlib cimport malloc
 
+from fastnn._cpus import cpu_count, default_threads
 from fastnn._scalars import integer
 
 from fastnn.fnn cimport (
@@ -113,14 +114,6 @@ def set_cpu(text):
     settings.cpu = c
 
 
-def cpu_count():
-    """CPUs that this process may run on."""
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # not on Linux
-        return os.cpu_count() or 1
-
-
 def num_threads():
     """Threads that one call may use."""
     return settings.n_threads
@@ -156,4 +149,5 @@ _from_environment("FASTNN_CPU", set_cpu, "")
 _from_environment("FASTNN_ISA", set_isa, fnn_isa_name(fnn_isa_best()).decode())
 _from_environment("FASTNN_GEMM", set_gemm, "auto")
 _from_environment("FASTNN_DENORMALS", set_denormals, "flush")
-_from_environment("FASTNN_NUM_THREADS", set_num_threads, min(cpu_count(), FNN_MAX_THREADS), _thread_count)
+_from_environment("FASTNN_NUM_THREADS", set_num_threads,
+                  min(default_threads(os.environ, cpu_count()), FNN_MAX_THREADS), _thread_count)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fastnn import _core
+from fastnn._cpus import cpu_count
 
 # Which environment variable forces each choice at import.
 VARIABLES = {
@@ -227,7 +228,7 @@ def show_config() -> dict[str, Any]:
         "cpu": _core.cpu(),
         "denormals": _core.denormals(),
         "threads": _core.num_threads(),
-        "cpus": _core.cpu_count(),
+        "cpus": cpu_count(),
         "environment": {variable: os.environ.get(variable) for variable in VARIABLES.values()},
     }
     lines = [

@@ -46,12 +46,21 @@ static inline int thread_start(thread_result (*run)(void *), void *argument) {
 }
 static inline void thread_yield(void) { SwitchToThread(); }
 static inline void thread_nap(int microseconds) { Sleep((DWORD)(microseconds + 999) / 1000); }
+static inline int64_t thread_clock(void) {
+    LARGE_INTEGER ticks, a_second;
+    QueryPerformanceCounter(&ticks);
+    QueryPerformanceFrequency(&a_second);
+    return (int64_t)((double)ticks.QuadPart * (1e9 / (double)a_second.QuadPart));
+}
+/* Windows counts a thread's time in units of 16 ms, of no use here: as if it always had a CPU. */
+static inline int64_t thread_cpu_clock(void) { return thread_clock(); }
 
 #else
 
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdint.h>
 #include <time.h>
 
 typedef pthread_mutex_t thread_mutex;
@@ -87,6 +96,18 @@ static inline int thread_start(thread_result (*run)(void *), void *argument) {
 static inline void thread_yield(void) { sched_yield(); }
 static inline void thread_nap(int microseconds) {
     nanosleep(&(struct timespec){microseconds / 1000000, microseconds % 1000000 * 1000L}, NULL);
+}
+/* Nanoseconds from some point on, never set back. */
+static inline int64_t thread_clock(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+/* Nanoseconds that this thread has had a CPU. */
+static inline int64_t thread_cpu_clock(void) {
+    struct timespec now;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
 }
 
 #endif

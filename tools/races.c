@@ -7,6 +7,7 @@
 
 #include "fnn.h"
 
+#include "sharing.h"
 #include "threads.h"
 
 #include <stdatomic.h>
@@ -58,6 +59,81 @@ static void await_worker(void *context, ptrdiff_t i, int slot) {
     while (!atomic_load(&helped))
         thread_nap(100);
 }
+
+/* --- Sharing ------------------------------------------------------------------------------------------------------------- */
+
+/* A span of jobs of 100 µs, a tenth of it by the worker, of which one took so much longer; all in nanoseconds. */
+static int64_t alone_after_span(fnn_account *account, int64_t late) {
+    const int64_t own = 90000;
+    for (int i = 1; !fnn_add_job(account, 10, 9, own, own + (i == 1) * late); i++)
+        require(i < 100, "a span that ends");
+    return fnn_close_span(account, INT64_MAX);
+}
+
+static void keep_account(void) {
+    fnn_account account = FNN_ACCOUNT;
+    require(alone_after_span(&account, 0) == 0 && account.credit > 0, "credit for what was gained");
+    const int64_t gained = account.credit;
+    require(alone_after_span(&account, gained) == 0 && account.credit > 0, "small losses that gains make up for");
+    const int64_t late = 1000000, rest = late - account.credit, alone = alone_after_span(&account, late);
+    require(alone > 0 && alone <= FNN_PENALTY * rest, "work alone in proportion to what was lost");
+    require(account.credit == 0, "a debt that is paid by working alone");
+    const int64_t again = alone_after_span(&account, late), third = alone_after_span(&account, late);
+    require(again > FNN_PENALTY * late && third == 2 * again, "twice as long each time");
+    for (int i = 0; i < 100; i++)
+        require(alone_after_span(&account, late) <= FNN_MOST_PENALTY * late, "work alone that has an end");
+    require(alone_after_span(&account, INT64_MAX / 4) == FNN_MOST_ALONE, "a second or two at most");
+    while (account.credit < FNN_MOST_CREDIT)
+        require(alone_after_span(&account, 0) == 0, "sharing while it gains");
+    require(alone_after_span(&account, FNN_MOST_CREDIT + late) <= FNN_PENALTY * late, "old losses forgotten");
+
+    fnn_account other = FNN_ACCOUNT;
+    require(fnn_add_job(&other, 8, 4, FNN_SPAN, FNN_SPAN), "a long job to be a span");
+    require(fnn_close_span(&other, FNN_SPAN / 2) == 0 && other.credit == 0, "half the gain where it had half a CPU");
+    require(fnn_add_job(&other, 8, 8, 9 * FNN_SPAN, 9 * FNN_SPAN), "a long job to be a span");
+    require(fnn_close_span(&other, FNN_SPAN) == FNN_PENALTY * 8 * FNN_SPAN, "a loss where the caller had no CPU");
+    require(!fnn_add_job(&other, 8, 0, 0, FNN_SPAN), "nothing to be told without tasks of its own");
+}
+
+typedef struct lateness {
+    _Atomic int by_worker;
+    int late; /* a worker's task sleeps for so many microseconds */
+} lateness;
+
+/* Long enough for a worker to wake. */
+static void late_task(void *context, ptrdiff_t i, int slot) {
+    lateness *l = context;
+    (void)i;
+    if (slot) {
+        atomic_fetch_add(&l->by_worker, 1);
+        thread_nap(l->late);
+    }
+    const int64_t start = thread_clock();
+    while (thread_clock() - start < 20000)
+        ;
+}
+
+static int tasks_by_worker(int late) {
+    lateness l = {.late = late};
+    fnn_parallel(late_task, &l, 20, 2);
+    return atomic_load(&l.by_worker);
+}
+
+/* A worker that comes 20 ms late sends the caller to work alone, for a third of a second at least; but not for ever. */
+static void be_late(void) {
+    enum { MS = 1000 * 1000 };
+    while (!tasks_by_worker(20000))
+        ;
+    const int64_t start = thread_clock();
+    while (thread_clock() - start < 100 * MS) {
+        const int helped_along = tasks_by_worker(0);
+        require(!helped_along || thread_clock() - start > 300 * MS, "work alone behind a loss");
+    }
+    while (!tasks_by_worker(0))
+        ;
+}
+
+/* --- Many jobs ----------------------------------------------------------------------------------------------------------- */
 
 /* Every task of every job runs once, before fnn_parallel returns, and sees what its caller wrote before. */
 static void run_jobs(int rounds, int seed, int most_threads) {
@@ -156,6 +232,8 @@ int main(void) {
     prepare();
     fnn_gate_open();
     fnn_parallel(await_worker, NULL, 2, 2);
+    keep_account();
+    be_late();
 
     atomic_store(&running, CALLERS);
     start_all(caller);
