@@ -1,8 +1,10 @@
-"""The speed bars beside their rivals: ``python bench/bars.py [V1 V3 …] [--threads N] [--rounds N] [--json FILE]``.
+"""The speed bars beside their rivals: ``python bench/bars.py [V1 V3 …] [--threads N] [--rounds N] [--save]``.
 
 Every rival of a bar is in this process, on the same number of threads (one unless said), and gets the same numbers;
 that results agree is asserted before the timing. Rounds alternate between the contenders; the figure is the median.
+What the multiply-add units can do is measured between those rounds: the share of it is that of our fastest round.
 V11 compares threads: it has a process of its own, with two for everybody, and needs two CPUs.
+What a bar races and asks is in bench/heats.py.
 """
 
 import argparse
@@ -15,23 +17,22 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import environment
 
-TWO_THREADS = "V11"
-BARS = ("V1", "V2", "V3", "V4", "V5", "V6", "V7", "V8", "V9", "V10", TWO_THREADS, "V12", "V13", "V14")
+TWO_THREADS, IMPORT = "V11", "V13"  # each is measured in its own way
+BARS = tuple(f"V{k}" for k in range(1, 19))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("bars", nargs="*", metavar="BAR", help=f"of {' '.join(BARS)}; default all")
+    parser.add_argument("bars", nargs="*", default=[], metavar="BAR", help=f"of {' '.join(BARS)}; default all")
     parser.add_argument("--threads", type=int, default=1, help="of every contender; default 1; V11 always has two")
     parser.add_argument("--rounds", type=int, default=21)
-    parser.add_argument("--json", metavar="FILE", help="write the figures there too")
-    arguments = parser.parse_args()
+    environment.add_output(parser)
+    arguments = environment.parsed(parser, "rounds")
     unknown = set(arguments.bars) - set(BARS)
     if unknown:
         parser.error(f"no such bar: {', '.join(sorted(unknown))}")
@@ -44,86 +45,41 @@ if __name__ == "__main__":  # before NumPy and the rivals are imported: they rea
     ARGUMENTS = _arguments()
     environment.start_again_with(ARGUMENTS.threads)
 
+import heats
 import machine
-import numpy as np
-import races
 import two_threads
 import workloads
-from peers import OURS, Contender
+from heats import Heat
+from peers import OURS
 from races import COPY, STREAM, Race
 from timing import interleaved
-from verdicts import Limits, closing, opening, report
+from verdicts import Measured, closing, opening, report, report_line
 
+from fastnn import _core
 from fastnn._cpus import cpu_count
 
-STEP_LIMITS: dict[str, list[Limits]] = {
-    "V1": [{"products": ("<=", 0.93), "JAX": (">=", 1.3), "PyTorch": (">=", 1.9)}] * 2,
-    "V2": [{"JAX": (">=", 1.25), "PyTorch": (">=", 1.7)}] * 2,
-    "V3": [{"products": ("<=", 0.6), "JAX": (">=", 4), "JAX scan": (">=", 1.6), "PyTorch": (">=", 25)}],
-    "V4": [{"JAX": (">=", 8), "JAX scan": (">=", 1.5), "NumPy": (">=", 10), "PyTorch": (">=", 50)}],
-    "V5": [{"JAX": (">=", 2.5), "PyTorch": (">=", 6)}],
-    "V8": [{"products": ("<=", 0.98)}, {"products": ("<=", 1.03)}],
-}
-ROW_LIMITS: dict[str, Limits] = {
-    "V6": {OURS: ("s", 0.6e-6), "onnxruntime": (">=", 10), "onnxruntime bound": (">=", 10), "NumPy": (">=", 12),
-           "PyTorch": (">=", 40)},
-    "V7": {"onnxruntime": (">=", 2), "onnxruntime bound": (">=", 2)},
-}  # fmt: skip
-# Our time over a copy's, by activation.
-COPIES = {"relu": 1.1, "tanh": 3.5, "sigmoid": 3.5, "softmax": 4, "gelu": 6}
-TWO_LIMITS: Limits = {two_threads.ONE: (">=", 1.7), "JAX": (">=", 1.0), "PyTorch": (">=", 1.0)}
-TAKEN_LIMITS: Limits = {two_threads.ONE: ("<=", 1.1)}
-TWO_STEPS = (*workloads.STEPS["V1"], *workloads.STEPS["V5"], *workloads.STEPS["V8"])
+# Seconds of a contender's share of a round; less where there are many shapes.
+SECONDS, BRIEF = 0.02, 0.004
 
 
-def heats(bar: str) -> Iterator[tuple[Race, Limits]]:
-    if bar in STEP_LIMITS:
-        yield from zip(map(races.step, workloads.STEPS[bar]), STEP_LIMITS[bar], strict=True)
-    elif bar in ROW_LIMITS:
-        yield races.prediction(workloads.ROWS[bar]), ROW_LIMITS[bar]
-    elif bar == "V9":
-        for op, columns in workloads.OPS:
-            limits: Limits = {COPY: ("<=", COPIES[op]), "NumPy": (">=", 1.0), "PyTorch": (">=", 1.0)}
-            yield races.activation(op, columns), limits
-    elif bar == "V10":
-        for n in workloads.ADAMS:
-            far = {STREAM: ("<=", 1.15)} if n == max(workloads.ADAMS) else {}  # smaller ones are in the caches
-            yield races.adam(n), {"PyTorch": (">=", 1.0), **far}
-    elif bar == TWO_THREADS:
-        yield from ((two_threads.scaling(workload), TWO_LIMITS) for workload in TWO_STEPS)
-        yield from ((two_threads.taken(workload), TAKEN_LIMITS) for workload in TWO_STEPS)
-        yield from ((two_threads.race(workload), TWO_LIMITS) for workload in TWO_STEPS)
-    elif bar == "V12":
-        yield _many_callers(), {"one caller": (">=", 1.7)}
-    elif bar == "V14":
-        yield races.decay(), {races.FIRST: ("<=", 1.1)}
+def measured(heat: Heat, rounds: int, seconds: float) -> Measured:
+    """Times of all that can take part, and the multiply-add limit from the same rounds."""
+    race = heat.race
+    isa, gemm = heats.settings(heat)
+    with isa, gemm:
+        lineup, absent = race.make(race.sides)
+        calls = {side: contender.call for side, contender in lineup.items()}
+        limit = machine.Limit(_core.isa(), race.dtype)
+        switch = two_threads.switch() if heat.switched else lambda side: None
 
+        def before(side: str) -> None:
+            limit.sample()
+            switch(side)
 
-def _many_callers(callers: int = 8, each: int = 4) -> Race:
-    n = callers * each
-
-    def make(sides: object) -> tuple[races.Lineup, dict[str, str]]:
-        net = workloads.STEPS["V1"][0].network("float32", "compiled")
-        X = np.random.default_rng(0).standard_normal((1000, 784), np.float32)
-        outs = [np.empty((1000, 10), np.float32) for _ in range(callers)]
-        pool = ThreadPoolExecutor(callers)
-
-        def some(out: np.ndarray) -> np.ndarray:
-            for _ in range(each):
-                net.predict(X, out)
-            return out
-
-        def one() -> list[np.ndarray]:
-            return [some(out) for out in outs]
-
-        def many() -> list[np.ndarray]:
-            return list(pool.map(some, outs))
-
-        assert all((out == net.predict(X)).all() for out in many())
-        return {OURS: Contender(many, n), "one caller": Contender(one, n)}, {}
-
-    work = f"predict 1000 rows 784-100-100-10, {callers} callers on {cpu_count()} CPUs"
-    return Race(work, (OURS, "one caller"), make)
+        found = interleaved(calls, rounds=rounds, seconds=seconds, before=before)
+        times = {side: timing.median / lineup[side].steps for side, timing in found.items()}
+        share = limit.share(race.flop, found[OURS].best / lineup[OURS].steps, environment.threads())
+        return Measured(times, _core.isa(), share, limit.speed, absent)
 
 
 def _import_time(runs: int = 15) -> float:
@@ -148,19 +104,10 @@ def _report_bits(workload: workloads.Workload) -> dict[str, Any]:
     return {**row, "limit": "equal", "met": met}
 
 
-def _share(race: Race, times: dict[str, float], fma: float | None) -> str:
-    if race.flop and fma:
-        return f"{race.flop / times[OURS] / (fma * environment.threads()):.0%} of the multiply-add limit"
-    moved = next((times[name] for name in (COPY, STREAM) if name in times), None)
-    return f"{moved / times[OURS]:.0%} of copy speed" if moved else ""
-
-
-def _timed(race: Race, bar: str, rounds: int) -> dict[str, float]:
-    lineup = race.lineup()
-    calls = {name: contender.call for name, contender in lineup.items()}
-    before = two_threads.switch() if bar == TWO_THREADS else lambda name: None
-    found = interleaved(calls, rounds=rounds, seconds=0.02, before=before)
-    return {name: timing.median / lineup[name].steps for name, timing in found.items()}
+def _copied(race: Race, times: dict[str, float]) -> str:
+    """How near to a copy of as many bytes a race comes that does not multiply; the copy is in it as a side."""
+    copy = times.get(COPY) or times.get(STREAM)
+    return f"{copy / times[OURS]:.0%} of copy speed" if copy else ""
 
 
 def _elsewhere(bar: str, rounds: int) -> list[dict[str, Any]]:
@@ -172,32 +119,35 @@ def _elsewhere(bar: str, rounds: int) -> list[dict[str, Any]]:
         return json.loads(path.read_text("utf-8"))["rows"]
 
 
-def _rows(bar: str, rounds: int, fma: float | None) -> Iterator[dict[str, Any]]:
-    if bar == "V13":
-        times = {OURS: _import_time()}
-        yield from report(bar, "import fastnn after NumPy and SciPy", times, {OURS: ("s", 0.025)}, "")
+def _rows(bar: str, rounds: int) -> Iterator[dict[str, Any]]:
+    if bar == IMPORT:
+        race = Race("import fastnn after NumPy and SciPy", (OURS,), lambda sides: ({}, {}))
+        yield from report(bar, race, Measured({OURS: _import_time()}, _core.isa()), {OURS: ("s", 0.025)})
     elif bar == TWO_THREADS and cpu_count() < 2:
         print(f"\n{bar:4} left out: this process may use one CPU only")
     elif bar == TWO_THREADS and environment.threads() != 2:
         yield from _elsewhere(bar, rounds)
     else:
-        for race, limits in heats(bar):
-            is_taken = race.name.endswith(two_threads.TAKEN)
-            with two_threads.a_cpu_taken() if is_taken else contextlib.nullcontext():
-                times = _timed(race, bar, rounds)
-            yield from report(bar, race.name, times, limits, _share(race, times, fma))
-            if two_threads.ONE in race.sides and not is_taken:
-                yield _report_bits(next(workload for workload in TWO_STEPS if workload.name == race.name))
+        for heat in heats.BARS[bar]():
+            with two_threads.a_cpu_taken() if heat.taken else contextlib.nullcontext():
+                found = measured(heat, rounds, BRIEF if heat.brief else SECONDS)
+            limits = heats.asked(heat, found.times)
+            if heat.brief:
+                yield from report_line(bar, heat.race, found, limits)
+            else:
+                yield from report(bar, heat.race, found, limits, _copied(heat.race, found.times))
+            if two_threads.ONE in heat.race.sides and not heat.taken:
+                yield _report_bits(next(workload for workload in heats.TWO_STEPS if workload.name == heat.race.name))
             gc.collect()
 
 
 def main(arguments: argparse.Namespace) -> int:
-    fma, facts = machine.fma_limit(), environment.facts()
-    opening(facts, f"limit of one {fma / 1e9:.0f} GFLOP/s" if fma else "limit of one unknown")
-    rows = [row for bar in arguments.bars or BARS for row in _rows(bar, arguments.rounds, fma)]
+    facts = environment.facts()
+    fma = machine.fma_limit(facts["isa"])
+    opening(facts, f"{fma / 1e9:.0f} GFLOP/s a thread" if fma else "no multiply-add limit")
+    rows = [row for bar in arguments.bars or BARS for row in _rows(bar, arguments.rounds)]
     closing(rows)
-    if arguments.json:
-        environment.write_json(arguments.json, {**facts, "fma_limit": fma}, rows)
+    environment.write_json(environment.outputs(arguments, "bars"), {**facts, "fma_limit": fma}, rows)
     return 0
 
 

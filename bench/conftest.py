@@ -7,6 +7,7 @@ from functools import cache
 from itertools import chain
 from typing import Any
 
+import cpus
 import environment
 import machine
 import pytest
@@ -62,7 +63,7 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     """What bench/figures.py draws beside the figures; the machine is named by its CPU, not by its host name."""
     for name in ("node", "release", "cpu"):
         machine_info.pop(name, None)
-    machine_info["limits"] = {"fma": machine.fma_limit(), **machine.copy_speeds()}
+    machine_info["limits"] = {"fma": machine.fma_limit(_core.isa()), **machine.copy_speeds()}
     machine_info["facts"] = environment.facts()
 
 
@@ -117,6 +118,7 @@ class Measured:
     timings: dict[str, Timing]
     steps: dict[str, int]
     absent: dict[str, str]
+    limit: machine.Limit  # of one thread's multiply-add units, from between the rounds
 
 
 # Only of the last race: its sides come one after another.
@@ -129,8 +131,11 @@ def _measure(race: Race) -> Measured:
         lineup, absent = race.make(race.sides)
         calls = {side: contender.call for side, contender in lineup.items()}
         rounds = FEW if any(_seconds_of(call) > LONG for call in calls.values()) else ROUNDS
-        timings = interleaved(calls, rounds=rounds, seconds=SECONDS) if calls else {}
-        _measured[race] = Measured(timings, {side: contender.steps for side, contender in lineup.items()}, absent)
+        limit = machine.Limit(_core.isa(), race.dtype)
+        before = (lambda side: limit.sample()) if race.flop else (lambda side: None)
+        timings = interleaved(calls, rounds=rounds, seconds=SECONDS, before=before) if calls else {}
+        steps = {side: contender.steps for side, contender in lineup.items()}
+        _measured[race] = Measured(timings, steps, absent, limit)
     return _measured[race]
 
 
@@ -160,16 +165,15 @@ def timed(replay: Replay, benchmark: Any, equal_threads: int) -> Callable[[Race,
         timing, steps = measured.timings[side], measured.steps[side]
         replay.load(timing.rounds)
         benchmark.pedantic(lambda: None, rounds=len(timing.rounds), iterations=timing.calls * steps)
-        limit = machine.fma_limit()
-        most = limit and limit * equal_threads / (2 if race.dtype == "float64" else 1)
+        share = measured.limit.share(race.flop, timing.best / steps, equal_threads)
         benchmark.extra_info.update(
             side=side,
             dtype=race.dtype,
             **race.shapes,
             flop=race.flop,
             bytes=race.bytes,
-            share_of_fma_limit=race.flop and most and round(race.flop / (timing.median / steps) / most, 4),
-            cpu=environment.cpu_name(),
+            share_of_fma_limit=share and round(share, 4),
+            cpu=cpus.name(),
             isa=_core.isa(),
             gemm=_core.gemm(),
             threads=equal_threads,

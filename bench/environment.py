@@ -1,8 +1,10 @@
 """Under which conditions a figure was measured: equal threads for every library, and the facts beside each JSON.
 
-Imports only the standard library at the top: the thread counts have to be in the environment before anything reads it.
+Imports only the standard library, and what does so too: the thread counts have to be in the environment before anything
+reads it.
 """
 
+import argparse
 import json
 import os
 import platform
@@ -12,6 +14,8 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+import cpus
 
 LIBRARIES = ("numpy", "scipy", "torch", "jax", "optax", "scikit-learn", "onnxruntime")
 
@@ -52,17 +56,33 @@ def threads() -> int:
     return int(os.environ["OMP_NUM_THREADS"])
 
 
-def cpu_name() -> str:
-    """The processor as Linux names it, with family and model, which some names leave out; else the architecture."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text("utf-8").partition("\n\n")[0].splitlines()
-    except OSError:
-        lines = []
-    found = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    if "model name" not in found:
-        return platform.processor() or platform.machine()
-    numbers = [f"{short} {found[key]}" for key, short in (("cpu family", "family"), ("model", "model")) if key in found]
-    return found["model name"] + (f" ({', '.join(numbers)})" if numbers else "")
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """The two options of every command that measures: where the figures go beside the screen."""
+    parser.add_argument("--json", metavar="FILE", help="write the figures there too")
+    parser.add_argument("--save", action="store_true", help="write them to bench/results/<this CPU> too")
+
+
+def parsed(parser: argparse.ArgumentParser, *free: str) -> argparse.Namespace:
+    """The command's arguments; with --save only if what it measures is the whole, to which the ``free`` ones belong.
+
+    The file of a part, or of another instruction set than the CPU's best, would replace that of all.
+    """
+    arguments = parser.parse_args()
+    if arguments.save:
+        given = (name for name, value in vars(arguments).items() if value != parser.get_default(name))
+        parts = [f"--{name}" for name in given if name not in ("save", "json", *free)]
+        parts += [name for name in ("FASTNN_ISA", "FASTNN_GEMM", "FASTNN_CPU") if os.environ.get(name)]
+        if parts:
+            parser.error(
+                f"--save is for the whole on this CPU's best instruction set, got {', '.join(parts)}: see --json"
+            )
+    return arguments
+
+
+def outputs(arguments: argparse.Namespace, name: str) -> list[Path]:
+    """Where those options want the figures; ``name`` is that of the file among the results."""
+    saved = [cpus.folder() / f"{name}.json"] if arguments.save else []
+    return saved + ([Path(arguments.json)] if arguments.json else [])
 
 
 def versions() -> dict[str, str]:
@@ -83,7 +103,8 @@ def facts() -> dict[str, Any]:
     from fastnn import _core
 
     return {
-        "cpu": cpu_name(),
+        "cpu": cpus.name(),
+        "kind": cpus.kind(),
         "isa": _core.isa(),
         "gemm": _core.gemm(),
         "threads": threads(),
@@ -93,11 +114,11 @@ def facts() -> dict[str, Any]:
     }
 
 
-def write_json(path: str | os.PathLike[str], found: Mapping[str, Any], rows: Iterable[Any]) -> None:
+def write_json(targets: Iterable[Path], found: Mapping[str, Any], rows: Iterable[Any]) -> None:
     """Facts, then one row a line under "rows": short enough to commit, and a changed row is a changed line."""
     head = json.dumps(dict(found), indent=1, ensure_ascii=False).removesuffix("\n}")
     lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
-    target = Path(path)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(f'{head},\n "rows": [\n{lines}\n ]\n}}\n', "utf-8")
-    print(f"written: {target}")
+    for target in targets:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(f'{head},\n "rows": [\n{lines}\n ]\n}}\n', "utf-8")
+        print(f"written: {target}")

@@ -2,9 +2,10 @@
 
 ``python bench/figures.py [--results bench/results] [--figures docs/figures] [--readme README.md] [--page docs/…md]``
 
-Reads what is there of bars.json, grid.json, series.json, kernels.json, estimators-1.json and estimators-2.json;
-CONTRIBUTING.md says how they are made. Every rival, every loss and every missed bar that was measured is shown. A
-picture without its JSON is left as it is.
+Reads every folder of the results, one for each kind of CPU, and what is there of bars.json, grid.json, series.json,
+kernels.json, accuracy.json, estimators-1.json and estimators-2.json; CONTRIBUTING.md says how they are made. All CPUs
+stand side by side. Every rival, every loss and every missed bar that was measured is shown. A picture without its JSON
+is left as it is.
 """
 
 import argparse
@@ -16,122 +17,57 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cpus
 import drawings
 import numpy as np
-
-from fastnn.bench import duration
+import tables
+from tables import ByCpu, Found
 
 ROOT = Path(__file__).resolve().parent.parent
-OURS = drawings.OURS
-# Those that README's table and the bars show; both ways into onnxruntime count as the faster one. "products" are the
-# matrix products of a step alone, by NumPy's BLAS: no rival, but a step that beats them has nothing left to save.
-RIVALS = ("products", "NumPy", "JAX", "JAX scan", "PyTorch", "PyTorch compiled", "scikit-learn", "onnxruntime")
-SHOWN = ("V1", "V2", "V3", "V4", "V5", "V8", "V6", "V7", "V9", "V10")
-BITS, ONE, BESIDE, TAKEN = "same bits as on one", "fastnn, one thread", ", beside rivals", ", one CPU taken"
-SKLEARN = "scikit-learn"
-# What the estimators' speed depends on; the others in the JSON are rivals elsewhere.
-BELOW_ESTIMATORS = ("python", "fastnn", "numpy", "scipy", SKLEARN)
 BEGIN, END = "<!-- speed table: made by bench/figures.py -->", "<!-- end -->"
+NAMES = ("bars", "grid", "series", "kernels", "accuracy")
+GRID_RIVALS = ("MKL", "onnxruntime")
 # Load above which something else was running on the machine: the script before leaves one behind.
 QUIET = 1.3
 # Bytes of a picture that a README should not load.
 HEAVY = 150_000
 
-Found = dict[str, Any]
+
+def read(results: Path) -> dict[str, dict[str, Found]]:
+    """What was measured, by name of the file and title of the CPU; both files of estimators are one."""
+    found: dict[str, dict[str, Found]] = {name: {} for name in (*NAMES, "estimators")}
+    for folder in sorted(path for path in results.iterdir() if path.is_dir()):
+        title = cpus.title(folder.name)
+        for name in NAMES:
+            if measured := _read(folder / f"{name}.json"):
+                found[name][title] = measured
+        one, two = (_read(folder / f"estimators-{threads}.json") for threads in (1, 2))
+        if one and two:
+            found["estimators"][title] = tables.both_counts(one, two)
+    return found
 
 
-def _read(folder: Path, name: str) -> Found | None:
-    path = folder / name
+def _read(path: Path) -> Found | None:
     if path.is_file():
         found = json.loads(path.read_text("utf-8"))
         load = found.get("machine_info", {"facts": found})["facts"]["load"]
         if load > QUIET:
             print(f"{path}: the load was {load:.1f} when it began; another process may have slowed some side down")
         return found
-    print(f"{path} is not there: what is made of it stays as it is", file=sys.stderr)
+    print(f"{path} is not there: what is made of it is without that CPU, or stays as it is", file=sys.stderr)
     return None
 
 
-# --- Speed against rivals ---------------------------------------------------------------------------------------------
-
-
-def times_of(bars: Found) -> dict[str, dict[str, float]]:
-    """Seconds by work and side, in the order of the bars, at the thread count of the file."""
-    found: dict[str, dict[str, float]] = {}
-    rows = [row for row in bars["rows"] if row["threads"] == bars["threads"] and row["seconds"] is not None]
-    for bar in SHOWN:
-        for row in (row for row in rows if row["bar"] == bar):
-            found.setdefault(row["work"], {})[row["side"]] = row["seconds"]
-    for sides in found.values():
-        bound = sides.pop("onnxruntime bound", None)
-        if bound is not None:
-            sides["onnxruntime"] = min(bound, sides["onnxruntime"])
-    return found
-
-
-def ratios_of(times: dict[str, dict[str, float]]) -> dict[tuple[str, str], float]:
-    """How many times as fast we are, by work and rival."""
-    return {
-        (work, side): seconds / sides[OURS]
-        for work, sides in times.items()
-        for side, seconds in sides.items()
-        if side in RIVALS
-    }
-
-
-def _present(ratios: dict[tuple[str, str], float]) -> list[str]:
-    """Rivals that are in the file at all."""
-    sides = {side for _, side in ratios}
-    return [rival for rival in RIVALS if rival in sides]
-
-
-def table(bars: Found) -> str:
-    """Markdown: our time, and a rival's time over ours; losses are set in bold."""
-    times, versions = times_of(bars), bars["versions"]
-    ratios = ratios_of(times)
-    rivals = _present(ratios)
-    lines = [
-        f"| work | {OURS} | {' | '.join(map(drawings.title, rivals))} |",
-        "| --- | ---: |" + " ---: |" * len(rivals),
-    ]
-    for work, sides in times.items():
-        cells = [_cell(ratios.get((work, rival))) for rival in rivals]
-        lines.append(f"| {work} | {duration(sides[OURS])} | {' | '.join(cells)} |")
-    named = ", ".join(f"{name} {number}" for name, number in versions.items() if number != "absent")
-    losses = sum(ratio < 1 for ratio in ratios.values())
-    text = (
-        "How many times as fast as each rival, by medians of rounds that alternate between them;"
-        f" **bold** where we are slower ({losses} of {len(ratios)}), – where a rival does not do this."
-        f" {drawings.conditions(bars)}. {named}."
-    )
-    return "\n".join([text, "", *lines]) + "\n" + two_threads_table(bars)
-
-
-def two_threads_table(bars: Found) -> str:
-    """Markdown of the bar that compares two threads with one and with rivals; empty where it was not measured."""
-    works: dict[str, dict[str, Found]] = {}
-    for row in (row for row in bars["rows"] if row["bar"] == "V11"):
-        works.setdefault(row["work"], {})[row["side"]] = row
-    alone = {work: sides for work, sides in works.items() if not work.endswith((BESIDE, TAKEN))}
-    if not alone:
-        return ""
-    rivals = [side for side in works.get(next(iter(alone)) + BESIDE, {}) if side != OURS]
-    head = " | ".join(["on two threads", OURS, ONE, *rivals, BITS])
-    lines = ["", f"| {head} |", "| --- | ---: | ---: |" + " ---: |" * len(rivals) + " --- |"]
-    for work, sides in alone.items():
-        beside = works.get(work + BESIDE, {})
-        ratios = [sides[ONE]["seconds"] / sides[OURS]["seconds"]]
-        ratios += [beside[rival]["seconds"] / beside[OURS]["seconds"] if rival in beside else None for rival in rivals]
-        bits = "yes" if sides[BITS]["met"] else "only with `deterministic=True`"
-        cells = " | ".join(map(_cell, ratios))
-        lines.append(f"| {work} | {duration(sides[OURS]['seconds'])} | {cells} | {bits} |")
-    return "\n".join(lines)
-
-
-def _cell(ratio: float | None) -> str:
-    if ratio is None:
-        return "–"
-    return f"**{drawings.short(ratio)}**" if ratio < 1 else drawings.short(ratio)
+def readme(found: dict[str, dict[str, Found]]) -> str:
+    """All tables of README, and the pictures that are there only where what they show was measured."""
+    bars = found["bars"]
+    made = [tables.speed(bars), tables.two_threads(bars)]
+    if shares := tables.limits(bars):
+        made += [shares, "![Dots: the share of the limit of each step](docs/figures/limits.png)\n"]
+    made.append(tables.products(bars))
+    if any(beside_rivals(grid) for grid in found["grid"].values()):
+        made.append("[Products of each shape beside PyTorch's MKL and onnxruntime](docs/figures/grid-rivals.png).\n")
+    return "\n".join(text for text in (*made, tables.accuracy(found["accuracy"])) if text)
 
 
 def with_table(page: str, text: str) -> str:
@@ -140,59 +76,6 @@ def with_table(page: str, text: str) -> str:
     if not pattern.search(page):
         raise SystemExit(f"there is no place for the table: {BEGIN} … {END}")
     return pattern.sub(lambda match: f"{match[1]}\n{text.strip()}\n\n{match[2]}", page)
-
-
-# --- Estimators beside scikit-learn's ---------------------------------------------------------------------------------
-
-
-def both_counts(one: Found, two: Found) -> Found:
-    """The rows of two files that differ in the number of threads only, and what holds for both."""
-    for name in ("cpu", "isa", "versions"):
-        if one[name] != two[name]:
-            raise SystemExit(f"the two files of estimators differ in {name}: {one[name]} and {two[name]}")
-    threads = f"{one['threads']} and {two['threads']}"
-    return {**one, "threads": threads, "date": max(one["date"], two["date"]), "rows": one["rows"] + two["rows"]}
-
-
-def speedups(estimators: Found) -> dict[str, dict[int, Found]]:
-    """Our "seconds", "ratio" of scikit-learn's to them, and the bar's "limit" and "met", by work and threads."""
-    found: dict[str, dict[int, Found]] = {}
-    seconds = {(row["work"], row["threads"]): row["seconds"] for row in estimators["rows"] if row["side"] == OURS}
-    for row in (row for row in estimators["rows"] if row["side"] == SKLEARN):
-        ours = seconds[row["work"], row["threads"]]
-        entry = {"seconds": ours, "ratio": row["seconds"] / ours, "limit": row["limit"], "met": row["met"]}
-        found.setdefault(row["work"], {})[row["threads"]] = entry
-    return found
-
-
-def estimators_table(estimators: Found) -> str:
-    """Markdown: our time and how many times as fast it is as scikit-learn's, beside what is wanted of that."""
-    works = speedups(estimators)
-    counts = sorted({threads for entries in works.values() for threads in entries})
-    names = [f"{threads} thread{'s'[: threads > 1]}" for threads in counts]
-    lines = [
-        f"| work | {' | '.join(f'{OURS}, {name} | times as fast | wanted' for name in names)} |",
-        "| --- |" + " ---: | ---: | ---: |" * len(counts),
-    ]
-    for work, entries in works.items():
-        cells = " | ".join(_speedup(entries.get(threads)) for threads in counts)
-        lines.append(f"| {work} | {cells} |")
-    judged = [entry["met"] for entries in works.values() for entry in entries.values() if entry["met"] is not None]
-    named = ", ".join(f"{name} {estimators['versions'][name]}" for name in BELOW_ESTIMATORS)
-    text = (
-        "How many times as fast as scikit-learn on the same number of threads, by medians of rounds that alternate"
-        f" between the two, and how fast we want to be; **bold** where that is missed ({judged.count(False)} of"
-        f" {len(judged)}). {drawings.conditions(estimators)}. {named}."
-    )
-    return "\n".join([text, "", *lines])
-
-
-def _speedup(entry: Found | None) -> str:
-    if entry is None:
-        return "– | – | –"
-    shown = drawings.short(entry["ratio"])
-    missed = entry["met"] is False or entry["ratio"] < 1
-    return f"{duration(entry['seconds'])} | {f'**{shown}**' if missed else shown} | {entry['limit'] or '–'}"
 
 
 # --- What the pictures take -------------------------------------------------------------------------------------------
@@ -218,6 +101,18 @@ def cubes(grid: Found) -> tuple[list[int], dict[str, np.ndarray], dict[str, np.n
     return sizes, ratios, speeds
 
 
+def beside_rivals(grid: Found) -> dict[str, np.ndarray]:
+    """By product auto's time over that of the faster rival, with axes B, I, O; empty where none was measured."""
+    sizes, found, _ = cubes(grid)
+    for cell in _cells(grid):
+        times = [cell[rival] for rival in GRID_RIVALS if cell.get(rival)]
+        if not times:
+            return {}
+        where = tuple(sizes.index(cell[axis]) for axis in "BIO")
+        found[cell["product"]][where] = cell["auto"] / min(times)
+    return found
+
+
 def _grid_points(grid: Found | None) -> Iterator[Found]:
     """Products as points of a roofline: the bytes are those of the three matrices, each once."""
     for cell in _cells(grid) if grid else ():
@@ -230,30 +125,49 @@ def _grid_points(grid: Found | None) -> Iterator[Found]:
 def _kernel_points(kernels: Found) -> Iterator[Found]:
     for benchmark in kernels["benchmarks"]:
         facts = benchmark["extra_info"]
-        if facts["side"] == OURS and facts["dtype"] == "float32" and facts["flop"]:
+        if facts["side"] == tables.OURS and facts["dtype"] == "float32" and facts["flop"]:
             seconds = benchmark["stats"]["median"]
             yield {"name": facts["op"], "flop": facts["flop"], "bytes": facts["bytes"], "seconds": seconds}
 
 
+def _roofs(kernels: ByCpu, grid: ByCpu) -> dict[str, drawings.Roof]:
+    found = {}
+    for cpu, one in kernels.items():
+        info = one["machine_info"]
+        if info["limits"]["fma"]:
+            points = list(_kernel_points(one)), list(_grid_points(grid.get(cpu)))
+            found[cpu] = drawings.Roof(info["facts"], info["limits"], *points)
+    return found
+
+
 def pictures(
-    bars: Found | None, grid: Found | None, series: Found | None, kernels: Found | None, estimators: Found | None
+    bars: ByCpu, grid: ByCpu, series: ByCpu, kernels: ByCpu, estimators: ByCpu, accuracy: ByCpu
 ) -> Iterator[tuple[str, Any]]:
     """Name and figure of all whose JSON is there."""
     if bars:
-        times = times_of(bars)
-        ratios = ratios_of(times)
-        yield "speed", drawings.speed(bars, list(times), _present(ratios), ratios)
-    if kernels and kernels["machine_info"]["limits"]["fma"]:
-        info = kernels["machine_info"]
-        yield "roofline", drawings.roofline(info["facts"], info["limits"], _kernel_points(kernels), _grid_points(grid))
+        times = {cpu: tables.times_of(one) for cpu, one in bars.items()}
+        ratios = {cpu: tables.ratios_of(one) for cpu, one in times.items()}
+        yield "speed", drawings.speed(bars, tables.works_of(times.values()), tables.present(ratios.values()), ratios)
+        shares = {cpu: (tables.shares_of(one, tables.WIDTHS), one) for cpu, one in bars.items()}
+        shares = {cpu: pair for cpu, pair in shares.items() if pair[0]}
+        if shares:
+            yield "limits", drawings.limits(shares)
+    if roofs := _roofs(kernels, grid):
+        yield "roofline", drawings.roofline(roofs)
     if grid:
-        sizes, ratios_by_product, speeds = cubes(grid)
-        yield "grid", drawings.grid(grid, sizes, ratios_by_product)
-        yield "grid-speed", drawings.grid_speed(grid, sizes, speeds)
+        found = {cpu: cubes(one) for cpu, one in grid.items()}
+        yield "grid", drawings.grid(grid, {cpu: (sizes, ratios) for cpu, (sizes, ratios, _) in found.items()})
+        yield (
+            "grid-speed",
+            drawings.grid_speed(grid, {cpu: (sizes, speeds) for cpu, (sizes, _, speeds) in found.items()}),
+        )
+        beside = {cpu: (found[cpu][0], ratios) for cpu, one in grid.items() if (ratios := beside_rivals(one))}
+        if beside:
+            yield "grid-rivals", drawings.grid_rivals({cpu: grid[cpu] for cpu in beside}, beside)
     if series:
-        yield "scaling", drawings.scaling(series, series["rows"])
+        yield "scaling", drawings.scaling(series)
     if estimators:
-        yield "estimators", drawings.estimators(estimators, speedups(estimators))
+        yield "estimators", drawings.estimators(estimators, {c: tables.speedups(one) for c, one in estimators.items()})
 
 
 def write_picture(figure: Any, path: Path) -> None:
@@ -267,25 +181,25 @@ def write_picture(figure: Any, path: Path) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--results", type=Path, default=ROOT / "bench" / "results")
+    parser.add_argument("--results", type=Path, default=cpus.RESULTS)
     parser.add_argument("--figures", type=Path, default=ROOT / "docs" / "figures")
     parser.add_argument("--readme", type=Path, default=ROOT / "README.md")
     parser.add_argument("--page", type=Path, default=ROOT / "docs" / "moving-from-scikit-learn.md")
     arguments = parser.parse_args()
     arguments.figures.mkdir(parents=True, exist_ok=True)
-    found = {name: _read(arguments.results, f"{name}.json") for name in ("bars", "grid", "series", "kernels")}
-    one, two = (_read(arguments.results, f"estimators-{threads}.json") for threads in (1, 2))
-    found["estimators"] = both_counts(one, two) if one and two else None
+    found = read(arguments.results)
     for name, figure in pictures(**found):
         path = arguments.figures / f"{name}.png"
         write_picture(figure, path)
         size = path.stat().st_size
         print(f"written: {path} ({size / 1e3:.0f} kB{', heavy' if size > HEAVY else ''})")
-    pages = (("bars", arguments.readme, table), ("estimators", arguments.page, estimators_table))
-    for name, page, text in pages:
-        if measured := found[name]:
-            page.write_text(with_table(page.read_text("utf-8"), text(measured)), "utf-8")
-            print(f"written: {page}")
+    if found["bars"]:
+        arguments.readme.write_text(with_table(arguments.readme.read_text("utf-8"), readme(found)), "utf-8")
+        print(f"written: {arguments.readme}")
+    if measured := found["estimators"]:
+        page = with_table(arguments.page.read_text("utf-8"), tables.estimators(measured))
+        arguments.page.write_text(page, "utf-8")
+        print(f"written: {arguments.page}")
     return 0
 
 

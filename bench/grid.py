@@ -1,27 +1,28 @@
-"""Every matrix product of a layer over a grid of shapes, by our own kernels, by BLAS, and by ``auto``'s choice of them.
+"""Every matrix product of a layer over a grid of shapes: own kernels, BLAS, ``auto``'s choice of them, and rivals.
 
-``python bench/grid.py [--dtype float64] [--isa avx2] [--sizes 1,8,100] [--products forward] [--json FILE]``
+``python bench/grid.py [--dtype float64] [--isa avx2] [--sizes 1,8,100] [--products forward] [--rivals MKL] [--save]``
 
-No shape may be more than 5 % slower under ``auto`` than under the better of the two. Rounds alternate between the
-three, on one thread, and the figure is the fastest round; a shape beyond the limit is measured again, longer, before it
-is reported, so that noise cannot say so. The whole grid takes about ten minutes.
+No shape may be more than 5 % slower under ``auto`` than under the better of the two that it chooses from. PyTorch's MKL
+and onnxruntime run beside them where they are installed, and what the multiply-add units can do is measured meanwhile.
+Rounds alternate between all of them, on one thread, and the figure is the fastest round; a shape beyond the limit is
+measured again, longer, before it is reported, so that noise cannot say so. The whole grid takes about twenty minutes,
+half of it for the rivals.
 """
 
 import argparse
 import itertools
-import math
 import statistics
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, field
 
 import environment
 
 SIZES = (1, 2, 8, 32, 100, 128, 256, 512, 1024, 2048)
 PRODUCTS = ("forward", "input gradient", "weight gradient")
 MODES = ("auto", "own", "blas")
+RIVALS = ("MKL", "onnxruntime")
 # Rounds and seconds of a mode's share of one: for the first measurement, and for one that is in doubt.
 FIRST, AGAIN = (5, 0.003), (15, 0.01)
 # A call this long fills a round alone; three rounds of it are enough, and are all there is time for.
@@ -29,45 +30,48 @@ LONG, FEW = 0.02, 3
 
 
 def _listed(text: str) -> list[str]:
-    return [part.strip() for part in text.split(",")]
+    return [part.strip() for part in text.split(",") if part.strip()]
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
-    parser.add_argument("--isa", help="instruction set; default the best that the CPU has")
+    parser.add_argument("--isa", help="instruction set of ours; default the best that the CPU has")
     parser.add_argument("--sizes", type=lambda text: [int(part) for part in _listed(text)], default=SIZES)
     parser.add_argument("--products", type=_listed, default=PRODUCTS, help=f"of {', '.join(PRODUCTS)}")
+    parser.add_argument("--rivals", type=_listed, default=RIVALS, help=f"of {', '.join(RIVALS)}; '' for none")
     parser.add_argument("--limit", type=float, default=1.05, help="auto's time over the better one's; default 1.05")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there too")
-    arguments = parser.parse_args()
-    unknown = set(arguments.products) - set(PRODUCTS)
-    if unknown:
-        parser.error(f"no such product: {', '.join(sorted(unknown))}")
+    environment.add_output(parser)
+    arguments = environment.parsed(parser, "limit")
+    for kind, known in (("products", PRODUCTS), ("rivals", RIVALS)):
+        if unknown := set(getattr(arguments, kind)) - set(known):
+            parser.error(f"no such {kind.removesuffix('s')}: {', '.join(sorted(unknown))}")
     return arguments
 
 
-if __name__ == "__main__":  # before NumPy is imported
+if __name__ == "__main__":  # before NumPy and the rivals are imported
     ARGUMENTS = _arguments()
     environment.start_again_with(1)
 
-import numpy as np
+import machine
+import races
+from peers import OURS, Call
 from timing import interleaved
+from workloads import Product
 
 import fastnn
-from fastnn import _core, kernels
-from fastnn.bench import Call, duration
-
-Shape = tuple[int, int, int]
+from fastnn import _core
+from fastnn.bench import duration
 
 
 @dataclass(frozen=True)
 class Cell:
-    """Seconds of one product of a layer of B rows, I inputs and O outputs, by mode."""
+    """Seconds of one product by mode and rival, and operations a second of the multiply-add units meanwhile."""
 
-    product: str
-    shape: Shape
+    product: Product
     seconds: dict[str, float]
+    limit: float | None = None
+    absent: dict[str, str] = field(default_factory=dict)
 
     @property
     def ratio(self) -> float:
@@ -75,33 +79,32 @@ class Cell:
         return self.seconds["auto"] / min(self.seconds["own"], self.seconds["blas"])
 
     @property
-    def row(self) -> list[str | int | float]:
+    def share(self) -> float | None:
+        """Of the limit, reached by auto."""
+        return self.product.flop / self.seconds["auto"] / self.limit if self.limit else None
+
+    @property
+    def row(self) -> list[str | int | float | None]:
         """For the JSON, in the order of its "columns"."""
-        return [self.product, *self.shape, *(float(f"{self.seconds[mode]:.4g}") for mode in MODES)]
+        times = [self.seconds.get(side) for side in (*MODES, *RIVALS)]
+        shape = [self.product.B, self.product.I, self.product.O]
+        return [self.product.name, *shape, *(number and float(f"{number:.4g}") for number in (*times, self.limit))]
 
 
-COLUMNS = ("product", "B", "I", "O", *MODES)
+COLUMNS = ("product", "B", "I", "O", *MODES, *RIVALS, "limit")
 
 
-def calls(shape: Shape, dtype: str) -> dict[str, Call]:
-    """Each product alone, into buffers."""
-    B, I, O = shape  # noqa: E741
-    rng = np.random.default_rng(0)
-    x, w, dy = (rng.standard_normal(s, np.float32).astype(dtype) for s in ((B, I), (I, O), (B, O)))
-    b, y = np.zeros(O, dtype), np.empty((B, O), dtype)
-    backward = partial(kernels.affine_backward, dy, x, w, y, db=False)
-    return {
-        "forward": partial(kernels.affine_forward, x, w, b, out=y),
-        "input gradient": partial(backward, dx=np.empty_like(x), dw=False),
-        "weight gradient": partial(backward, dx=False, dw=np.empty_like(w)),
-    }
+def measure(calls: dict[str, Call], limit: machine.Limit, rounds: int, seconds: float) -> dict[str, float]:
+    """The fastest round of each, in seconds a call. The process's mode is as before afterwards."""
 
+    def before(side: str) -> None:
+        limit.sample(2)
+        if side in MODES:
+            _core.set_gemm(side)
 
-def measure(call: Call, rounds: int, seconds: float) -> dict[str, float]:
-    """Seconds a call by mode; the process's mode is as before afterwards."""
     with fastnn.gemm("auto"):
-        found = interleaved(dict.fromkeys(MODES, call), rounds=rounds, seconds=seconds, before=_core.set_gemm)
-    return {mode: timing.best for mode, timing in found.items()}
+        found = interleaved(calls, rounds=rounds, seconds=seconds, before=before)
+    return {side: timing.best for side, timing in found.items()}
 
 
 def _seconds_of(call: Call) -> float:
@@ -111,35 +114,66 @@ def _seconds_of(call: Call) -> float:
     return time.perf_counter() - start
 
 
-def cells(shapes: Iterable[Shape], products: list[str], dtype: str, limit: float) -> Iterator[Cell]:
-    for shape in shapes:
-        made = calls(shape, dtype)
-        for product in products:
-            call, (rounds, seconds) = made[product], FIRST
-            cell = Cell(product, shape, measure(call, FEW if _seconds_of(call) > LONG else rounds, seconds))
-            if cell.ratio > limit:
-                cell = Cell(product, shape, measure(call, *AGAIN))
-            yield cell
+def cells(products: Iterable[Product], rivals: Iterable[str], dtype: str, limit: float) -> Iterator[Cell]:
+    for product in products:
+        units = machine.Limit(_core.isa(), dtype)
+        lineup, absent = races.product(product, dtype).make((OURS, *rivals))
+        calls = {side: contender.call for side, contender in lineup.items()}
+        ours = calls.pop(OURS)
+        every = {**dict.fromkeys(MODES, ours), **calls}
+        rounds, seconds = FIRST
+        found = measure(every, units, FEW if _seconds_of(ours) > LONG else rounds, seconds)
+        if Cell(product, found).ratio > limit:
+            found |= measure(dict.fromkeys(MODES, ours), units, *AGAIN)
+        yield Cell(product, found, units.speed, absent)
 
 
 def report(found: list[Cell], limit: float) -> None:
-    """Shapes beyond the limit, worst first, and a line for each product."""
+    """Shapes beyond the limit, worst first, and some lines for each product."""
     slow = sorted((cell for cell in found if cell.ratio > limit), key=lambda cell: -cell.ratio)
     if slow:
         print(f"{'product':16}{'B':>6}{'I':>6}{'O':>6}{'auto':>13}{'own':>13}{'blas':>13}{'ratio':>8}")
     for cell in slow:
-        shape = "".join(f"{n:6}" for n in cell.shape)
+        shape = "".join(f"{n:6}" for n in (cell.product.B, cell.product.I, cell.product.O))
         times = "".join(f"{duration(cell.seconds[mode]):>13}" for mode in MODES)
-        print(f"{cell.product:16}{shape}{times}{cell.ratio:8.2f}")
-    for product in dict.fromkeys(cell.product for cell in found):
-        ratios = [(cell.ratio, cell.shape) for cell in found if cell.product == product]
-        worst, where = max(ratios)
-        beyond = sum(ratio > limit for ratio, _ in ratios)
-        median = statistics.median(ratio for ratio, _ in ratios)
-        print(
-            f"{product:16}{beyond} of {len(ratios)} shapes more than {limit - 1:.0%} slower;"
-            f" median {median:.3f}, worst {worst:.2f} at {' × '.join(map(str, where))}"
-        )
+        print(f"{cell.product.name:16}{shape}{times}{cell.ratio:8.2f}")
+    for name in dict.fromkeys(cell.product.name for cell in found):
+        _summary(name, [cell for cell in found if cell.product.name == name], limit)
+
+
+def _summary(name: str, found: list[Cell], limit: float) -> None:
+    worst = max(found, key=lambda cell: cell.ratio)
+    beyond = sum(cell.ratio > limit for cell in found)
+    median = statistics.median(cell.ratio for cell in found)
+    print(
+        f"{name:16}auto over the better of own and blas: {beyond} of {len(found)} shapes more than {limit - 1:.0%}"
+        f" slower; median {median:.3f}, worst {worst.ratio:.2f} at {_shape(worst.product)}"
+    )
+    large = [cell.share for cell in found if cell.share and min(cell.product.B, cell.product.I, cell.product.O) >= 64]
+    if large:
+        parts = ", ".join(f"{name} {share:.0%}" for name, share in _percentiles(large).items())
+        print(f"{'':16}share of the multiply-add limit where all sizes are at least 64: {parts}")
+    for rival in RIVALS:
+        ratios = [cell.seconds[rival] / cell.seconds["auto"] for cell in found if rival in cell.seconds]
+        if ratios:
+            behind = sum(ratio < 0.97 for ratio in ratios)
+            parts = ", ".join(f"{name} {ratio:.2f}" for name, ratio in _percentiles(ratios).items())
+            print(f"{'':16}{rival}'s time over auto's: {parts}; below 0.97 in {behind} of {len(ratios)}")
+
+
+def _shape(product: Product) -> str:
+    return f"{product.B} × {product.I} × {product.O}"
+
+
+def _percentiles(values: list[float]) -> dict[str, float]:
+    """The least, the tenth from below, the middle and the most."""
+    ordered = sorted(values)
+    return {
+        "least": ordered[0],
+        "10th percentile": ordered[len(ordered) // 10],
+        "median": statistics.median(ordered),
+        "most": ordered[-1],
+    }
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -149,14 +183,16 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"{facts['cpu']}; {facts['isa']}, {arguments.dtype}, one thread, load at the start {facts['load']:.2f}")
         for B in arguments.sizes:
             shapes = itertools.product([B], arguments.sizes, arguments.sizes)
-            found += cells(shapes, arguments.products, arguments.dtype, limit)
+            products = (Product(name, *shape) for shape in shapes for name in arguments.products)
+            found += cells(products, arguments.rivals, arguments.dtype, limit)
             beyond, spent = sum(cell.ratio > limit for cell in found), time.perf_counter() - start
             print(f"B {B:5} done after {spent:4.0f} s, {beyond} of {len(found)} slower", file=sys.stderr)
+    for side, reason in {side: reason for cell in found for side, reason in cell.absent.items()}.items():
+        print(f"left out: {side} ({reason})")
     report(found, limit)
-    flop = sum(2 * math.prod(cell.shape) for cell in found)
+    flop = sum(cell.product.flop for cell in found)
     print(f"{len(found)} products of {flop / 1e9:.0f} GFLOP in {time.perf_counter() - start:.0f} s")
-    if arguments.json:
-        environment.write_json(arguments.json, facts, (cell.row for cell in found))
+    environment.write_json(environment.outputs(arguments, "grid"), facts, (cell.row for cell in found))
     return 0
 
 

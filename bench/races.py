@@ -13,7 +13,7 @@ import numpy as np
 import peers
 import workloads
 from peers import OURS, Call, Contender, Unavailable
-from workloads import Workload
+from workloads import Product, Workload
 
 import fastnn
 from fastnn.datasets import load_digits
@@ -59,7 +59,7 @@ def made(
     return found, absent
 
 
-def step(workload: Workload, dtype: str = "float32") -> Race:
+def step(workload: Workload, dtype: str = "float32", sides: tuple[str, ...] = tuple(peers.STEPS)) -> Race:
     """A training step."""
 
     def make(sides: Collection[str]) -> tuple[Lineup, dict[str, str]]:
@@ -72,7 +72,7 @@ def step(workload: Workload, dtype: str = "float32") -> Race:
         return found, absent
 
     shapes = {"sizes": workload.sizes, "batch": workload.batch}
-    return Race(workload.name, tuple(peers.STEPS), make, dtype, workload.flop, workload.bytes(dtype), shapes)
+    return Race(workload.name, sides, make, dtype, workload.flop, workload.bytes(dtype), shapes)
 
 
 def prediction(workload: Workload) -> Race:
@@ -89,6 +89,26 @@ def prediction(workload: Workload) -> Race:
     shapes = {"sizes": workload.sizes, "batch": workload.batch}
     flop, moved = workload.forward_flop, workload.forward_bytes("float32")
     return Race(name, tuple(peers.PREDICTIONS), make, "float32", flop, moved, shapes)
+
+
+def product(work: Product, dtype: str = "float32", sides: tuple[str, ...] = tuple(peers.PRODUCTS)) -> Race:
+    """A matrix product of a layer, into a buffer."""
+
+    def make(sides: Collection[str]) -> tuple[Lineup, dict[str, str]]:
+        operands = work.operands(dtype)
+        a, b = work.factors(*operands)
+        out, expected = np.empty((len(a), b.shape[1]), dtype), a @ b
+        found, absent = made(peers.PRODUCTS, sides, work, *operands, out)
+        rounding = (1e-6 if dtype == "float32" else 1e-12) * a.shape[1]
+        for side, call in found.items():
+            out.fill(np.nan)
+            call()
+            np.testing.assert_allclose(out, expected, rtol=1e-4, atol=rounding, err_msg=side)
+        return {side: Contender(call) for side, call in found.items()}, absent
+
+    shape = (work.B, work.I, work.O)
+    name = f"{work.name} {' × '.join(map(str, shape))}"
+    return Race(name, sides, make, dtype, work.flop, work.bytes(dtype), {"shape": shape})
 
 
 def activation(op: str, columns: int) -> Race:

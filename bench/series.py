@@ -1,4 +1,4 @@
-"""Time against the size of the batch and the width of the layers: ``python bench/series.py [--json FILE]``.
+"""Time against the size of the batch and the width of the layers: ``python bench/series.py [--save]``.
 
 A training step and a prediction of 784-100-100-10 for batches of 1 to 4096 rows, and a training step of networks with
 two hidden layers of 2 to 2048 units for batches of 128, everybody's beside ours on the same number of threads. Rounds
@@ -21,8 +21,8 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=1, help="of every contender; default 1")
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--largest", type=int, default=4096, help="batch and width; default 4096, which is all")
-    parser.add_argument("--json", metavar="FILE", help="write the figures there too")
-    return parser.parse_args()
+    environment.add_output(parser)
+    return environment.parsed(parser, "rounds")
 
 
 if __name__ == "__main__":  # before NumPy and the rivals are imported
@@ -63,8 +63,7 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"{curve:20}{x:6}  {', '.join(f'{side} {duration(s)}' for side, s in seconds.items())}{left_out}")
         del lineup, calls
         gc.collect()
-    if arguments.json:
-        environment.write_json(arguments.json, facts, rows)
+    environment.write_json(environment.outputs(arguments, "series"), facts, rows)
     return 0
 
 

@@ -16,6 +16,7 @@ from workloads import Workload
 import fastnn
 from fastnn import _core
 
+BAR = "V11"  # of bench/bars.py
 ONE = "fastnn, one thread"
 BITS = "same bits as on one"
 BESIDE = ", beside rivals"

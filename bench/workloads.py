@@ -74,6 +74,37 @@ class Workload:
         return fastnn.MLP(self.sizes, self.activation, self.output, dtype=dtype, seed=0, backend=side)
 
 
+@dataclass(frozen=True)
+class Product:
+    """One product of a layer of B rows, I inputs, O outputs, by name: forward, input gradient, weight gradient."""
+
+    name: str
+    B: int
+    I: int  # noqa: E741
+    O: int  # noqa: E741
+
+    @property
+    def flop(self) -> int:
+        return 2 * self.B * self.I * self.O
+
+    def bytes(self, dtype: str) -> int:
+        """The least that is moved: both operands and the result, once."""
+        return np.dtype(dtype).itemsize * (self.B * self.I + self.I * self.O + self.B * self.O)
+
+    def operands(self, dtype: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of all products of this layer: x, W, dY."""
+        rng = np.random.default_rng(0)
+        x, W, dY = (
+            rng.standard_normal(shape, np.float32).astype(dtype)
+            for shape in ((self.B, self.I), (self.I, self.O), (self.B, self.O))
+        )
+        return x, W, dY
+
+    def factors(self, x: np.ndarray, W: np.ndarray, dY: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The two matrices whose product this is, as views."""
+        return {"forward": (x, W), "input gradient": (dY, W.T), "weight gradient": (x.T, dY)}[self.name]
+
+
 def sgd() -> fastnn.Optimizer:
     return fastnn.SGD(0.01)
 
@@ -91,9 +122,28 @@ STEPS = {
     "V5": [Workload((4, 32, 16, 4), 10_000, "tanh", "identity", adam)],
     "V8": [
         Workload((784, 512, 512, 10), 256, "relu", "softmax", sgd),
+        Workload((1024, 1024, 1024, 10), 256, "relu", "softmax", sgd),
+        Workload((784, 2048, 2048, 10), 128, "relu", "softmax", sgd),
         Workload((1024, 4096, 1024), 512, "relu", "softmax", sgd),
     ],
 }
+# Training steps of small and medium widths, multiples of a vector and others, square layers and not.
+WIDTHS = [
+    Workload(sizes, batch, "relu", "softmax", sgd)
+    for sizes, batch in (
+        ((48, 48, 48, 10), 64), ((50, 50, 50, 10), 200), ((64, 64, 64, 10), 128), ((64, 100, 10), 200),
+        ((70, 70, 70, 10), 64), ((100, 100, 100, 10), 128), ((784, 100, 100, 10), 128), ((100, 200, 50, 3), 512),
+        ((128, 128, 128, 10), 64), ((130, 130, 130, 10), 100), ((130, 130, 130, 10), 512), ((200, 200, 200, 10), 256),
+        ((256, 300, 256), 128), ((300, 300, 300, 10), 64), ((300, 130, 70, 48), 300), ((500, 500, 500, 10), 128),
+        ((512, 512, 512, 10), 512),
+    )
+]  # fmt: skip
+# One matrix product of a layer each: B rows, I inputs, O outputs.
+LAYERS = [
+    (64, 64, 64), (128, 784, 100), (128, 100, 100), (128, 128, 128), (200, 130, 70), (256, 300, 256), (120, 512, 512),
+    (500, 500, 500), (1000, 64, 512), (64, 1000, 100), (512, 1024, 1024), (128, 784, 2048), (100, 2048, 2048),
+    (2048, 100, 300),
+]  # fmt: skip
 # The predictions: of one row, which bars ask for, and of batches.
 ROWS = {
     "V6": Workload((4, 64, 64, 2), 1, "relu", "softmax", sgd),
@@ -103,8 +153,17 @@ BATCHES = [
     Workload((4, 64, 64, 2), 32, "relu", "softmax", sgd),
     Workload((64, 256, 256, 18), 32, "relu", "softmax", sgd),
     Workload((784, 100, 100, 10), 1000, "relu", "softmax", sgd),
+    Workload((32, 1024, 1024, 8), 64, "relu", "softmax", sgd),
 ]
 # Activations by columns; a million numbers each.
-OPS = [("relu", 1000), ("tanh", 1000), ("sigmoid", 1000), ("softmax", 10), ("softmax", 1000), ("gelu", 1000)]
+OPS = [
+    ("relu", 1000),
+    ("tanh", 1000),
+    ("sigmoid", 1000),
+    ("softmax", 10),
+    ("softmax", 1000),
+    ("gelu", 1000),
+    ("silu", 1000),
+]
 # Parameters of an update: within the caches, and far beyond them.
 ADAMS = [1 << 20, 32 << 20]

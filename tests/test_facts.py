@@ -40,10 +40,10 @@ def data(rng: np.random.Generator, *shape: int, dtype: str) -> np.ndarray:
 
 
 @every_fact
-@pytest.mark.parametrize("B, I, O", SHAPES)
-def test_products_agree_with_the_reference(isa: str, dtype: str, facts: str, B: int, I: int, O: int) -> None:
+@pytest.mark.parametrize(("B", "n_in", "n_out"), SHAPES)
+def test_products_agree_with_the_reference(isa: str, dtype: str, facts: str, B: int, n_in: int, n_out: int) -> None:
     rng = np.random.default_rng(0)
-    x, w, b, dy = (data(rng, *s, dtype=dtype) for s in ((B, I), (I, O), (O,), (B, O)))
+    x, w, b, dy = (data(rng, *s, dtype=dtype) for s in ((B, n_in), (n_in, n_out), (n_out,), (B, n_out)))
     wide = [a.astype(np.float64) for a in (x, w, b, dy)]
     with fastnn.cpu(facts), fastnn.gemm("own"):
         y = kernels.affine_forward(x, w, b)
@@ -54,10 +54,10 @@ def test_products_agree_with_the_reference(isa: str, dtype: str, facts: str, B: 
 
 
 @every_fact
-@pytest.mark.parametrize("I, O", [(100, 100), (37, 7), (70, 53), (530, 21), (16, 1), (1024, 130), (600, 9)])
-def test_a_row_has_the_same_bits_in_any_batch(isa: str, dtype: str, facts: str, I: int, O: int) -> None:
+@pytest.mark.parametrize(("n_in", "n_out"), [(100, 100), (37, 7), (70, 53), (530, 21), (16, 1), (1024, 130), (600, 9)])
+def test_a_row_has_the_same_bits_in_any_batch(isa: str, dtype: str, facts: str, n_in: int, n_out: int) -> None:
     rng = np.random.default_rng(1)
-    x, w, b = (data(rng, *s, dtype=dtype) for s in ((67, I), (I, O), (O,)))
+    x, w, b = (data(rng, *s, dtype=dtype) for s in ((67, n_in), (n_in, n_out), (n_out,)))
     with fastnn.cpu(facts), fastnn.gemm("own"):
         together = kernels.affine_forward(x, w, b)
         back = kernels.affine_backward(together, x, w, together, dw=False, db=False)[0]

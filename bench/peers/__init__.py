@@ -8,9 +8,12 @@ from collections.abc import Callable
 from functools import partial
 
 from peers import with_jax, with_numpy, with_onnxruntime, with_sklearn, with_torch
-from peers.contender import Call, Contender, Unavailable
+from peers.contender import Call, Contender, Learner, Unavailable
 
-__all__ = ["ADAM", "ESTIMATORS", "OPS", "OURS", "PREDICTIONS", "STEPS", "Call", "Contender", "Unavailable"]
+__all__ = [
+    "ADAM", "ESTIMATORS", "LEARNERS", "OPS", "OURS", "PREDICTIONS", "PRODUCTS", "STEPS", "Call", "Contender", "Learner",
+    "Unavailable",
+]  # fmt: skip
 
 OURS = "fastnn"
 # Each is made by (workload, dtype).
@@ -34,6 +37,21 @@ PREDICTIONS: dict[str, Callable[..., Call]] = {
     "scikit-learn": with_sklearn.predict,
     "onnxruntime": with_onnxruntime.predict,
     "onnxruntime bound": with_onnxruntime.predict_bound,
+}
+# Each is made by (product, its operands x, W, dY, room for the result): one matrix product of a layer. Only ours
+# follows FASTNN_GEMM; NumPy has OpenBLAS in its wheels, PyTorch has MKL.
+PRODUCTS: dict[str, Callable[..., Call]] = {
+    OURS: with_numpy.our_product,
+    "NumPy's BLAS": with_numpy.product,
+    "MKL": with_torch.product,
+    "onnxruntime": with_onnxruntime.product,
+}
+# Each is made by (network at its start, X, y, batch size, learning rate of Adam, seed).
+LEARNERS: dict[str, Callable[..., Learner]] = {
+    OURS: with_numpy.our_learner,
+    "JAX": with_jax.learner,
+    "PyTorch": with_torch.learner,
+    "scikit-learn": with_sklearn.learner,
 }
 # Each is made by (name of the activation, z).
 OPS: dict[str, Callable[..., Call]] = {OURS: with_numpy.our_op, "NumPy": with_numpy.numpy_op, "PyTorch": with_torch.op}

@@ -30,6 +30,14 @@ class Contender:
     tolerance: float = 0.0
 
 
+@dataclass(frozen=True)
+class Learner:
+    """A network that learns: a call that trains for one epoch, and one that gives the classes of rows."""
+
+    epoch: Call
+    classes: Callable[[np.ndarray], np.ndarray]
+
+
 def need(*names: str) -> list[Any]:
     """The modules.
 

@@ -6,7 +6,7 @@ import numpy as np
 from workloads import Workload
 
 import fastnn
-from peers.contender import Call, Contender, Unavailable, layers, need
+from peers.contender import Call, Contender, Learner, Unavailable, layers, need
 
 # Steps in one call of the scan; of long steps fewer, which cost it nothing.
 SCANNED, SCANNED_LONG, LONG_FLOP = 100, 5, 10**9
@@ -83,3 +83,39 @@ def predict(workload: Workload, net: fastnn.MLP, X: np.ndarray) -> Call:
     forward = jax.jit(lambda p, x: last(_forward(jax, workload, p, x)))
     parameters, x = jax.tree.map(jax.numpy.array, layers(net)), jax.numpy.asarray(X)
     return lambda: forward(parameters, x).block_until_ready()
+
+
+def learner(net: fastnn.MLP, X: np.ndarray, y: np.ndarray, batch: int, rate: float, seed: int) -> Learner:
+    """An epoch is one compiled scan over batches in a new order; a short last batch is left out. Compiled before."""
+    jax, optax = _modules()
+    workload = Workload(net.sizes, batch, "relu", "softmax", fastnn.Adam)
+    optimizer = optax.adam(rate)
+    rows, labels = jax.numpy.asarray(X), jax.numpy.asarray(y.astype(np.int32))
+    steps = len(X) // batch
+
+    def one(state: Any, chosen: Any) -> tuple[Any, Any]:
+        parameters, moments = state
+
+        def cost(parameters: Any) -> Any:
+            z = _forward(jax, workload, parameters, rows[chosen])
+            return optax.softmax_cross_entropy_with_integer_labels(z, labels[chosen]).mean()
+
+        loss, gradients = jax.value_and_grad(cost)(parameters)
+        changes, moments = optimizer.update(gradients, moments, parameters)
+        return (optax.apply_updates(parameters, changes), moments), loss
+
+    def whole(state: Any, key: Any) -> Any:
+        order = jax.random.permutation(key, len(X))[: steps * batch].reshape(steps, batch)
+        return jax.lax.scan(one, state, order)[0]
+
+    parameters = jax.tree.map(jax.numpy.array, layers(net))
+    state = [(parameters, optimizer.init(parameters))]
+    keys = [jax.random.key(seed)]
+    compiled = jax.jit(whole).lower(state[0], keys[0]).compile()
+    classes = jax.jit(lambda p, x: _forward(jax, workload, p, x).argmax(1))
+
+    def epoch() -> None:
+        keys[0], key = jax.random.split(keys[0])
+        state[0] = jax.block_until_ready(compiled(state[0], key))
+
+    return Learner(epoch, lambda test: np.asarray(classes(state[0][0], test)))

@@ -3,12 +3,12 @@
 from functools import partial
 
 import numpy as np
-from workloads import Workload
+from workloads import Product, Workload
 
 import fastnn
 from fastnn import kernels
 from fastnn.bench import PLAIN, plain_predict
-from peers.contender import Call, Contender
+from peers.contender import Call, Contender, Learner
 
 
 def products(workload: Workload, dtype: str) -> Contender:
@@ -32,6 +32,19 @@ def products(workload: Workload, dtype: str) -> Contender:
     return Contender(call)
 
 
+def our_product(product: Product, x: np.ndarray, W: np.ndarray, dY: np.ndarray, out: np.ndarray) -> Call:
+    """By `fastnn.kernels`: forward with its bias, gradients alone."""
+    if product.name == "forward":
+        return partial(kernels.affine_forward, x, W, np.zeros(product.O, W.dtype), out=out)
+    wanted, other = ("dx", "dw") if product.name == "input gradient" else ("dw", "dx")
+    return partial(kernels.affine_backward, dY, x, W, dY, **{wanted: out, other: False}, db=False)
+
+
+def product(product: Product, x: np.ndarray, W: np.ndarray, dY: np.ndarray, out: np.ndarray) -> Call:
+    """By the BLAS that NumPy has."""
+    return partial(np.matmul, *product.factors(x, W, dY), out=out)
+
+
 def our_step(workload: Workload, dtype: str, backend: str = "compiled") -> Contender:
     """`MLP.train_step`."""
     net, optimizer = workload.network(dtype, backend), workload.optimizer()
@@ -49,6 +62,13 @@ def numpy_predict(workload: Workload, net: fastnn.MLP, X: np.ndarray) -> Call:
     return plain_predict(net, X)
 
 
+def our_learner(net: fastnn.MLP, X: np.ndarray, y: np.ndarray, batch: int, rate: float, seed: int) -> Learner:
+    """`MLP.fit`, an epoch a call; the optimiser goes on where it stopped. The order of rows has the network's seed."""
+    optimizer = fastnn.Adam(rate)
+    epoch = partial(net.fit, X, y, optimizer=optimizer, epochs=1, batch_size=batch)
+    return Learner(epoch, lambda rows: net.predict(rows).argmax(axis=1))
+
+
 def our_op(op: str, z: np.ndarray) -> Call:
     """An activation into a buffer."""
     return partial(getattr(kernels, f"{op}_forward"), z, out=np.empty_like(z))
@@ -56,7 +76,11 @@ def our_op(op: str, z: np.ndarray) -> Call:
 
 def numpy_op(op: str, z: np.ndarray) -> Call:
     """An activation as one writes it for speed, into a buffer."""
-    return partial(PLAIN[op], z, np.empty_like(z))
+    return partial(_silu if op == "silu" else PLAIN[op], z, np.empty_like(z))
+
+
+def _silu(z: np.ndarray, out: np.ndarray) -> np.ndarray:
+    return np.multiply(PLAIN["sigmoid"](z, out), z, out=out)
 
 
 def our_adam(p: np.ndarray, g: np.ndarray) -> Call:

@@ -4,10 +4,16 @@ from typing import Any
 
 import environment
 import numpy as np
-from workloads import Workload
+from workloads import Product, Workload
 
 import fastnn
 from peers.contender import Call, layers, need
+
+
+def _options(runtime: Any) -> Any:
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = environment.threads()
+    return options
 
 
 def _session(workload: Workload, net: fastnn.MLP, rows: int) -> tuple[Any, Any]:
@@ -29,9 +35,45 @@ def _session(workload: Workload, net: fastnn.MLP, rows: int) -> tuple[Any, Any]:
     ]
     graph = onnx.helper.make_graph(nodes, "mlp", ends[:1], ends[1:], constants)
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
-    options = runtime.SessionOptions()
-    options.intra_op_num_threads = environment.threads()
-    return runtime, runtime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return runtime, _loaded(runtime, model)
+
+
+def _loaded(runtime: Any, model: Any) -> Any:
+    return runtime.InferenceSession(model.SerializeToString(), _options(runtime), providers=["CPUExecutionProvider"])
+
+
+def product(product: Product, x: np.ndarray, W: np.ndarray, dY: np.ndarray, out: np.ndarray) -> Call:
+    """One Gemm node, its arguments and result bound; forward, W is a constant of the model, which it packs once."""
+    runtime, onnx = need("onnxruntime", "onnx")
+    given = {"forward": {"x": x, "W": W}, "input gradient": {"d": dY, "W": W}, "weight gradient": {"x": x, "d": dY}}
+    flags = {"input gradient": {"transB": 1}, "weight gradient": {"transA": 1}}.get(product.name, {})
+    arrays = given[product.name]
+    constant = ["W"] if product.name == "forward" else []
+    real = onnx.helper.np_dtype_to_tensor_dtype(W.dtype)
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Gemm", list(arrays), ["y"], **flags)],
+        "product",
+        [onnx.helper.make_tensor_value_info(n, real, a.shape) for n, a in arrays.items() if n not in constant],
+        [onnx.helper.make_tensor_value_info("y", real, out.shape)],
+        [onnx.numpy_helper.from_array(arrays[n], n) for n in constant],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=9)
+    session = _loaded(runtime, model)
+    return _bound(runtime, session, {n: a for n, a in arrays.items() if n not in constant}, out)
+
+
+def _bound(runtime: Any, session: Any, given: dict[str, np.ndarray], out: np.ndarray) -> Call:
+    """Runs a session with all its arguments and its result, named y, bound to arrays."""
+    binding = session.io_binding()
+    for name, array in given.items():
+        binding.bind_ortvalue_input(name, runtime.OrtValue.ortvalue_from_numpy(array))
+    binding.bind_output("y", "cpu", 0, out.dtype.type, out.shape, out.ctypes.data)
+
+    def call() -> np.ndarray:
+        session.run_with_iobinding(binding)
+        return out
+
+    return call
 
 
 def predict(workload: Workload, net: fastnn.MLP, X: np.ndarray) -> Call:
@@ -43,14 +85,4 @@ def predict(workload: Workload, net: fastnn.MLP, X: np.ndarray) -> Call:
 def predict_bound(workload: Workload, net: fastnn.MLP, X: np.ndarray) -> Call:
     """``run_with_iobinding`` with input and output bound."""
     runtime, session = _session(workload, net, len(X))
-    binding = session.io_binding()
-    out = np.empty((len(X), net.sizes[-1]), np.float32)
-    value = runtime.OrtValue.ortvalue_from_numpy(X)
-    binding.bind_ortvalue_input("x", value)
-    binding.bind_output("y", "cpu", 0, np.float32, out.shape, out.ctypes.data)
-
-    def call() -> np.ndarray:
-        session.run_with_iobinding(binding)
-        return out
-
-    return call
+    return _bound(runtime, session, {"x": X}, np.empty((len(X), net.sizes[-1]), np.float32))

@@ -1,12 +1,13 @@
 """scikit-learn's own multilayer perceptrons: one batch of ``partial_fit``, ``predict_proba``, and whole estimators."""
 
+import warnings
 from typing import Any
 
 import numpy as np
 from workloads import Workload
 
 import fastnn
-from peers.contender import Call, Contender, Unavailable, layers, need
+from peers.contender import Call, Contender, Learner, Unavailable, layers, need
 
 
 def _classes(workload: Workload) -> int | None:
@@ -45,11 +46,16 @@ def _model(workload: Workload, net: fastnn.MLP) -> tuple[Any, np.ndarray, np.nda
         y = y.ravel().astype(np.int64)
         model = networks.MLPClassifier(**settings)
         model.partial_fit(X, y, classes=np.arange(classes))
+    _set_parameters(model, net)
+    return model, X, y
+
+
+def _set_parameters(model: Any, net: fastnn.MLP) -> None:
+    """Those of our network in a model that has made a first step."""
     for mine, theirs in zip(layers(net), zip(model.coefs_, model.intercepts_, strict=True), strict=True):
         for a, b in zip(mine, theirs, strict=True):
             b[...] = a
     del model._optimizer  # the moments of that first step; the next one makes another
-    return model, X, y
 
 
 def step(workload: Workload, dtype: str) -> Contender:
@@ -74,6 +80,18 @@ def predict(workload: Workload, net: fastnn.MLP, X: np.ndarray) -> Call:
         return lambda: model.predict_proba(X)[:, 1:]
     function = model.predict if workload.output == "identity" else model.predict_proba
     return lambda: function(X)
+
+
+def learner(net: fastnn.MLP, X: np.ndarray, y: np.ndarray, batch: int, rate: float, seed: int) -> Learner:
+    """``partial_fit``, which is an epoch; two rows make the arrays that get our network's parameters."""
+    (networks,) = need("sklearn.neural_network")
+    settings = {"hidden_layer_sizes": net.sizes[1:-1], "alpha": 0.0, "batch_size": batch, "learning_rate_init": rate}
+    model = networks.MLPClassifier(**settings, random_state=seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that two rows are fewer than a batch
+        model.partial_fit(X[:2], y[:2], classes=np.arange(net.sizes[-1]))
+    _set_parameters(model, net)
+    return Learner(lambda: model.partial_fit(X, y), model.predict)
 
 
 def estimator(module: str, name: str) -> type:

@@ -6,10 +6,10 @@ from typing import Any
 
 import environment
 import numpy as np
-from workloads import Workload
+from workloads import Product, Workload
 
 import fastnn
-from peers.contender import Call, Contender, Unavailable, layers, need
+from peers.contender import Call, Contender, Learner, Unavailable, layers, need
 
 
 def _torch() -> Any:
@@ -97,6 +97,41 @@ def predict(workload: Workload, net: fastnn.MLP, X: np.ndarray, *, compiled: boo
 predict_compiled = partial(predict, compiled=True)
 
 
+def product(product: Product, x: np.ndarray, W: np.ndarray, dY: np.ndarray, out: np.ndarray) -> Call:
+    """``torch.mm`` into a buffer, which is MKL's product."""
+    torch = _torch()
+    if not torch.backends.mkl.is_available():
+        raise Unavailable("this PyTorch is without MKL")
+    a, b = map(torch.from_numpy, product.factors(x, W, dY))
+    return partial(torch.mm, a, b, out=torch.from_numpy(out))
+
+
+def learner(net: fastnn.MLP, X: np.ndarray, y: np.ndarray, batch: int, rate: float, seed: int) -> Learner:
+    """A loop over rows in a new order, gathered by their index."""
+    torch = _torch()
+    module = _softmax_logits(torch, net)
+    rows, labels = torch.from_numpy(X), torch.from_numpy(y.astype(np.int64))
+    optimizer = torch.optim.Adam(module.parameters(), lr=rate, fused=True)
+    generator = torch.Generator().manual_seed(seed)
+
+    def epoch() -> None:
+        for chosen in torch.randperm(len(rows), generator=generator).split(batch):
+            optimizer.zero_grad(set_to_none=True)
+            torch.nn.functional.cross_entropy(module(rows[chosen]), labels[chosen]).backward()
+            optimizer.step()
+
+    def classes(test: np.ndarray) -> np.ndarray:
+        with torch.inference_mode():
+            return module(torch.from_numpy(test)).argmax(1).numpy()
+
+    return Learner(epoch, classes)
+
+
+def _softmax_logits(torch: Any, net: fastnn.MLP) -> Any:
+    """A ReLU network without its softmax, which is in PyTorch's loss."""
+    return _module(torch, Workload(net.sizes, 1, "relu", "softmax", fastnn.Adam), net, last=False)
+
+
 def op(name: str, z: np.ndarray) -> Call:
     """An activation into a buffer."""
     torch = _torch()
@@ -107,6 +142,7 @@ def op(name: str, z: np.ndarray) -> Call:
         "sigmoid": lambda: aten.sigmoid.out(x, out=y),
         "softmax": lambda: aten._softmax.out(x, 1, False, out=y),
         "gelu": lambda: aten.gelu.out(x, out=y),
+        "silu": lambda: aten.silu.out(x, out=y),
     }
     return into[name]
 
