@@ -167,7 +167,7 @@ def threads(n: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def cpu(facts: str) -> Iterator[None]:
-    """Within the ``with`` block divide work as on a CPU with these facts; networks keep those with which they were made.
+    """Within the ``with`` block divide work as on a CPU with these facts; a network keeps those it was made with.
 
     For tests of what another machine would do. Results may differ in the last bits from those with other facts.
 

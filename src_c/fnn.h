@@ -67,7 +67,7 @@ typedef struct fnn_blocks {
 typedef struct fnn_blocking {
     int packed;  /* the right operand in copied panels; of a weight gradient the left one too, if it has room */
     int ahead;   /* rows to prefetch of what is read where it is */
-    ptrdiff_t k; /* rows of a panel, as wide as a tile */
+    ptrdiff_t k; /* rows of a panel */
 } fnn_blocking;
 
 /* c (M, N) = op(a) op(b) + bias (N,), or + c itself when accumulate; row-major, leading dimensions in elements. */
@@ -100,7 +100,7 @@ typedef struct fnn_kernels {
 #include "fnn_ops.def"
     int size;         /* bytes of one real */
     int vector_bytes; /* of the instruction set that the kernels were compiled for */
-    int tile_bytes;   /* a row of the largest tile */
+    int panel_bytes;  /* a row of a panel of the right operand */
 } fnn_kernels;
 
 /* info.c: what a row of fnn_ops.def says of its activation, loss or update. */

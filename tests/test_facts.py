@@ -1,4 +1,4 @@
-"""What the machine is decides how work is divided, never what is computed: every plan on any machine, by forced facts."""
+"""What the machine is decides how work is divided, not what is computed: every plan on any machine, by forced facts."""
 
 import os
 import subprocess

@@ -63,7 +63,7 @@ fnn_choice fnn_choose(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_
                           : limit->blas[product] != NEVER && right >= (double)limit->blas[product];
     fnn_blocking *blocking = &choice.blocking;
     blocking->ahead = limit->ahead;
-    blocking->k = most(LEAST_PANEL, least(cpu->l2 / 4, MOST_PANEL)) / maker->kernels->tile_bytes;
+    blocking->k = most(LEAST_PANEL, least(cpu->l2 / 4, MOST_PANEL)) / maker->kernels->panel_bytes;
     if (product == FNN_WEIGHT_GRADIENT)
         blocking->k = least(blocking->k, FNN_GRADIENT_K);
     const ptrdiff_t in_place = limit->in_place[product];

@@ -85,7 +85,9 @@ FNN_INLINE void KERNEL(rows_product)(const KERNEL(product) * p, ptrdiff_t M, ptr
         KERNEL(product_rows)(&all, 0, M, N, 0, packing);
         return;
     }
-    if (N > tail)
+    if (N > tail && packing != KERNEL(in_place) && M > FNN_WIDE_ROWS)
+        KERNEL(packed)(p, NULL, M, N - tail, 0, packing);
+    else if (N > tail)
         KERNEL(product_rows)(p, 0, M, N - tail, 0, packing);
     KERNEL(tails)(p, M, N - tail, tail, packing == KERNEL(turned));
 }
@@ -123,7 +125,7 @@ static void KERNEL(gemm_tn)(const fnn_product *q) {
     const ptrdiff_t tail = rest <= FNN_FEW_COLUMNS && M >= FNN_MANY_ROWS ? rest : 0;
     const KERNEL(product) p = KERNEL(typed)(q);
     if (N > tail && q->blocking.packed && q->room)
-        KERNEL(packed_gradient)(&p, q->room, M, N - tail);
+        KERNEL(packed)(&p, q->room, M, N - tail, 1, KERNEL(copied));
     else if (N > tail)
         KERNEL(product_rows)(&p, 0, M, N - tail, 1, KERNEL(in_place));
     if (!tail)

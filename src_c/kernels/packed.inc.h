@@ -3,7 +3,7 @@
    them where they are is as fast; on Intel a product of 512 x 1024 x 1024 went from 78 to 178 GFLOP/s by copying (limit 232),
    its weight gradient, with both operands copied, from 68 to 173.
 
-   Generates panel_rows, pack, product_part, copy_left, packed_gradient. */
+   Generates panel_rows, pack, product_part, copy_left, packed. */
 
 /* How tiles read the right operand: where it is; or from a panel that fits the first-level cache, with its rows copied
    because they are scattered, or turned over because it is given as (N, K). */
@@ -59,29 +59,38 @@ FNN_INLINE void KERNEL(copy_left)(real *to, const KERNEL(product) * p, ptrdiff_t
     }
 }
 
-/* c (M, N) = a (K, M) transposed times b (K, N), + c, with both operands copied. room: for p->k rows of a, M rounded up to
-   whole tiles. */
-static void KERNEL(packed_gradient)(const KERNEL(product) * p, real *room, ptrdiff_t M, ptrdiff_t N) {
+/* c (M, N) with the right operand copied, and with room for it the left one, which then is (K, M). A part of K at a time: for it
+   the left operand stays in the second-level cache while panel after panel is copied and multiplied. room: for p->k rows of a,
+   M rounded up to whole tiles. */
+FNN_INLINE void KERNEL(packed)(const KERNEL(product) * p, real *room, ptrdiff_t M, ptrdiff_t N, const int transposed,
+                               const int packing) {
     real panel[KERNEL(panel_size)] __attribute__((aligned(64)));
     const ptrdiff_t most = KERNEL(panel_rows)(p, FNN_TILE_VECTORS * VL);
     for (ptrdiff_t k0 = 0; k0 == 0 || k0 < p->K; k0 += most) {
         const ptrdiff_t K = p->K - k0 < most ? p->K - k0 : most;
-        KERNEL(product) part = {.b = panel, .lda = FNN_TILE_ROWS, .ldc = p->ldc, .K = K};
-        part.accumulate = p->accumulate || k0 > 0;
-        KERNEL(copy_left)(room, p, k0, K, M);
+        KERNEL(product) part = KERNEL(product_part)(p, k0, K, 0);
+        part.b = panel;
+        part.ahead = 0;
+        if (transposed) {
+            KERNEL(copy_left)(room, p, k0, K, M);
+            part.rows = NULL;
+            part.lda = FNN_TILE_ROWS;
+        }
         ptrdiff_t vectors = (N + VL - 1) / VL, panels = (vectors + FNN_TILE_VECTORS - 1) / FNN_TILE_VECTORS;
         for (ptrdiff_t j = 0; j < N; panels--) {
             const ptrdiff_t width = (vectors + panels - 1) / panels, columns = width * VL;
             const ptrdiff_t tail = j + columns > N ? N % VL : 0;
             part.ldb = tail ? N - j : columns;
-            KERNEL(pack)(panel, part.ldb, p, KERNEL(copied), k0, K, j, part.ldb);
+            KERNEL(pack)(panel, part.ldb, p, packing, k0, K, j, part.ldb);
             ptrdiff_t i = 0;
             for (int h = 0; h < 4; h++)
-                for (const int MR = KERNEL(tile_heights)[h]; i + MR <= M; i += MR) {
+                for (const int MR = KERNEL(tile_heights)[h]; i + MR <= M && !(MR == 6 && i + 8 == M); i += MR) {
                     const ptrdiff_t within = i % FNN_TILE_ROWS;
-                    part.a = room + (i - within) * K + within;
-                    part.c = p->c + i * p->ldc;
-                    KERNEL(tiles)[1][h][width - 1](&part, 0, j, tail);
+                    if (transposed) {
+                        part.a = room + (i - within) * K + within;
+                        part.c = p->c + i * p->ldc;
+                    }
+                    KERNEL(tiles)[transposed][h][width - 1](&part, transposed ? 0 : i, j, tail);
                 }
             vectors -= width;
             j += columns;

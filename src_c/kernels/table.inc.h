@@ -58,7 +58,7 @@ const fnn_kernels KERNEL(kernels) = {
 #include "../fnn_ops.def"
     .size = sizeof(real),
     .vector_bytes = FNN_VBYTES,
-    .tile_bytes = FNN_TILE_VECTORS * FNN_VBYTES,
+    .panel_bytes = FNN_TILE_VECTORS * FNN_VBYTES,
 };
 
 #undef FNN_PASTE_

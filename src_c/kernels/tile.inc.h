@@ -81,20 +81,34 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
     real *c = p->c + i * ldc + j;
 
     /* Where the sums start: at c, at a bias, at zero. */
+    const real *start = p->accumulate ? c : p->bias ? p->bias + j : NULL;
+    const ptrdiff_t step = p->accumulate ? ldc : 0;
+    if (start) {
 #pragma GCC unroll 8
-    for (int m = 0; m < MR; m++) {
-        const real *start = p->accumulate ? c + m * ldc : p->bias ? p->bias + j : NULL;
-        const vec same = KERNEL(set1)(!p->accumulate && p->row_bias ? p->row_bias[i + m] : C(0.0));
+        for (int m = 0; m < MR; m++) {
 #pragma GCC unroll 8
-        for (int v = 0; v < whole; v++)
-            sum[m][v] = start ? KERNEL(load)(start + v * VL) : same;
-        if (last == KERNEL(partial))
-            sum[m][whole] = start ? KERNEL(load_tail)(start + at_tail, tail) : same;
-        if (last == KERNEL(halved))
-            half_sum[m] = start ? KERNEL(load_half)(start + at_tail, tail) : (half_vec){0} + same[0];
+            for (int v = 0; v < whole; v++)
+                sum[m][v] = KERNEL(load)(start + m * step + v * VL);
+            if (last == KERNEL(partial))
+                sum[m][whole] = KERNEL(load_tail)(start + m * step + at_tail, tail);
+            if (last == KERNEL(halved))
+                half_sum[m] = KERNEL(load_half)(start + m * step + at_tail, tail);
+        }
+    } else {
+#pragma GCC unroll 8
+        for (int m = 0; m < MR; m++) {
+            const vec same = KERNEL(set1)(p->row_bias ? p->row_bias[i + m] : C(0.0));
+#pragma GCC unroll 8
+            for (int v = 0; v < whole + (last == KERNEL(partial)); v++)
+                sum[m][v] = same;
+            if (last == KERNEL(halved))
+                half_sum[m] = (half_vec){0} + same[0];
+        }
+    }
+#pragma GCC unroll 8
+    for (int m = 0; m < MR && G; m++)
         for (int g = 0; g < G; g++)
             chain[m][g] = (half_vec){0};
-    }
 
     const real *left[FNN_TILE_ROWS];
 #pragma GCC unroll 8
