@@ -43,7 +43,7 @@ if len(MACHINES) > 1:  # flags of one machine; for the other the source is empty
     ISA_FLAGS = {isa: [part for flag in flags for part in ("-Xarch_x86_64", flag)] for isa, flags in ISA_FLAGS.items()}
 # Parts that know no instruction set -> their sources. `pool` and `gate` have state, so one extension alone links each.
 PARTS = {
-    "engine": ["plan", "narrow", "rows", "layers", "step"],
+    "engine": ["plan", "narrow", "rows", "layers", "step", "arguments"],
     "info": ["info", "shuffle"],
     "gemm": ["gemm/choice", "gemm/product"],
     "facts": ["cpu/facts"],

@@ -104,19 +104,23 @@ cdef inline int apart(str name, cnp.ndarray a, str other_name, cnp.ndarray other
     return 0
 
 
-cdef inline cnp.ndarray label_array(str name, object target, Py_ssize_t rows, Py_ssize_t classes):
-    """Integer labels (rows,) below `classes` as intp; None where the target holds reals."""
-    cdef cnp.ndarray labels
+cdef inline bint are_labels(cnp.ndarray a, Py_ssize_t rows, Py_ssize_t classes) noexcept:
+    """Labels (rows,) below `classes` that kernels can read as they are."""
     cdef const Py_ssize_t *label
     cdef Py_ssize_t i = 0
-    if PyArray_CheckExact(target) and PyArray_ISCARRAY_RO(<cnp.ndarray> target):
-        labels = <cnp.ndarray> target
-        if PyArray_TYPE(labels) == NPY_INTP and PyArray_NDIM(labels) == 1 and PyArray_DIM(labels, 0) == rows:
-            label = <const Py_ssize_t *> PyArray_DATA(labels)
-            while i < rows and 0 <= label[i] < classes:
-                i += 1
-            if i == rows:
-                return labels
+    if (PyArray_TYPE(a) != NPY_INTP or not PyArray_ISCARRAY_RO(a) or PyArray_NDIM(a) != 1
+            or PyArray_DIM(a, 0) != rows):
+        return False
+    label = <const Py_ssize_t *> PyArray_DATA(a)
+    while i < rows and 0 <= label[i] < classes:
+        i += 1
+    return i == rows
+
+
+cdef inline cnp.ndarray label_array(str name, object target, Py_ssize_t rows, Py_ssize_t classes):
+    """Integer labels (rows,) below `classes` as intp; None where the target holds reals."""
+    if PyArray_CheckExact(target) and are_labels(<cnp.ndarray> target, rows, classes):
+        return <cnp.ndarray> target
     import numpy as np
 
     from fastnn.reference import _check

@@ -316,6 +316,9 @@ class Network:
         self, X: npt.ArrayLike, y: npt.ArrayLike, weight: npt.ArrayLike | None, where: str = ""
     ) -> tuple[Array, Array, Array | None]:
         """X, targets and weights as the engine takes them; ``where`` is what messages put before the names."""
+        taken: tuple[Array, Array, Array | None] | None = self._engine.try_batch(X, y, weight)
+        if taken is not None:
+            return taken
         x = rows(f"{where}X", X, self._dtype, self.spec.sizes[0])
         if len(x) == 0:
             raise ValueError(f"{where}X: wanted at least one row, got none")

@@ -76,6 +76,11 @@ class ReferenceEngine:
         self._layer_gradients = spec.layer_views(self.gradients)
         self._newest_order: tuple[tuple[int, bool, int] | None, Array] = None, np.empty(0, np.intp)
 
+    # --- Arguments ----------------------------------------------------------------------------------------------------
+
+    def try_batch(self, X: Any, target: Any, weight: Any) -> None:
+        """None: `fastnn._network` converts. What the compiled engine takes by itself has to come out as the same."""
+
     # --- Passes -------------------------------------------------------------------------------------------------------
 
     def try_predict(self, X: Any, out: Any) -> Array | None:

@@ -115,3 +115,6 @@ UPDATES: Mapping[str, Update] = MappingProxyType(
         ),
     }
 )
+
+# How far the sum of a row of class probabilities may be from 1: float16 rows of a thousand classes stay within this.
+ROW_SUM_TOLERANCE = 1e-3

@@ -16,11 +16,14 @@ from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint32_t, uint64_t, uintptr_t
 from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcpy
-from numpy cimport PyArray_DATA, PyArray_DIM, PyArray_NDIM
+from numpy cimport NPY_BOOL, PyArray_DATA, PyArray_DIM, PyArray_ISCARRAY, PyArray_NDIM, PyArray_TYPE
 
+from fastnn._arguments cimport (
+    FNN_ANY_NUMBERS, FNN_FINITE, FNN_PROBABILITIES, FNN_SHARES, FNN_WEIGHTS, has_rows, labels, native, plain, reals,
+    share_memory)
 from fastnn._blas cimport fits, gemm
 from fastnn._buffers cimport (
-    ANY, apart, data, is_real, label_array, matrix, new_matrix, new_vector, vector, writable)
+    ANY, apart, are_labels, data, is_real, label_array, matrix, new_matrix, new_vector, vector, writable)
 from fastnn._core cimport active, parallel, settings
 from fastnn._fpenv cimport fnn_fpenv_now, fnn_fpenv_set, fnn_fpenv_within
 from fastnn.fnn cimport (
@@ -29,7 +32,7 @@ from fastnn.fnn cimport (
 from fastnn.gemm cimport fnn_cpu, fnn_maker
 from fastnn.net cimport *
 
-from fastnn._table import LOSSES
+from fastnn._table import LOSSES, ROW_SUM_TOLERANCE
 
 cnp.import_array()
 
@@ -39,6 +42,7 @@ cdef dict UPDATE_INDEX = {fnn_updates[i].decode(): i for i in range(FNN_N_UPDATE
 
 # Multiply-adds: from the first on a call releases the GIL. A step counts as at least the second, for its fixed cost.
 cdef double RELEASE_WORK = 20e3, STEP_WORK = 100e3
+cdef double row_sum_tolerance = ROW_SUM_TOLERANCE
 # A prediction of a few rows finds its room on the stack.
 cdef enum:
     STACK_BYTES = 16384
@@ -103,7 +107,9 @@ cdef class Engine:
     cdef int real_size
     cdef Py_ssize_t n_in, n_out
     cdef bint takes_labels, differentiable
-    cdef int user  # the process in which a call uses the workspace, or 0
+    cdef int dtype, wanted  # NumPy's number of the dtype; what is asked of rows of targets
+    cdef int user, spare_user  # the process in which a call uses the workspace, or `spare`; 0 where none does
+    cdef cnp.ndarray spare  # the newest target that a step converted: room for the next one
     # The workspace, and what it was planned for.
     cdef void *memory
     cdef void *workspace
@@ -135,6 +141,7 @@ cdef class Engine:
         self.takes_labels = LOSSES[spec.loss].labels
         # The cross-entropies contain the output's activation.
         self.net.logits = LOSSES[spec.loss].link != "identity"
+        self.wanted = FNN_FINITE if not self.net.logits else FNN_SHARES if self.takes_labels else FNN_PROBABILITIES
         self.net.l2 = spec.l2
         self.net.l2_by_rows = spec.l2_form == "mean"
         self.net.l2_by_weight = 0
@@ -163,6 +170,7 @@ cdef class Engine:
         # Views, which cannot be resized: the addresses stay good.
         self.parameters = np.zeros(offset, dtype)[:]
         self.gradients = np.zeros(offset, dtype)[:]
+        self.dtype = PyArray_TYPE(self.parameters)
         fnn_net_plan(&self.net, self.cpu, self.real_size, 1, 1)
 
     def __dealloc__(self):
@@ -239,31 +247,95 @@ cdef class Engine:
     cdef cnp.ndarray _inputs(self, object X):
         return matrix("X", X, self.parameters, ANY, self.n_in)
 
-    cdef fnn_batch _batch(self, cnp.ndarray x, object target, object weight, list keep) except *:
-        """Checked pointers; `keep` holds the arrays that they point into."""
-        cdef fnn_batch batch
+    cdef tuple _batch(self, cnp.ndarray x, object target, object weight):
+        """Checked arrays: (X, labels, rows, weights)."""
         cdef Py_ssize_t n = PyArray_DIM(x, 0)
-        cdef cnp.ndarray labels = None, rows = None, weights = None
+        cdef cnp.ndarray given = None, rows = None, weights = None
         if n == 0:
             raise ValueError(f"X: wanted at least one row, got shape {(<object> x).shape}")
         if self.takes_labels:
-            labels = label_array("target", target, n, self.n_out)
-        if labels is None:
+            given = label_array("target", target, n, self.n_out)
+        if given is None:
             rows = matrix("target", target, self.parameters, n, self.n_out)
         if weight is not None:
             weights = vector("weight", weight, self.parameters, n)
         self._apart("X", x)
-        self._apart("target", rows if labels is None else labels)
+        self._apart("target", rows if given is None else given)
         self._apart("weight", weights)
-        keep[:] = [x, labels, rows, weights]
+        return x, given, rows, weights
+
+    cdef fnn_batch _pointers(self, tuple arrays) noexcept:
+        """Into (X, labels, rows, weights), which the caller holds."""
+        cdef fnn_batch batch
+        cdef cnp.ndarray x = <cnp.ndarray> arrays[0]
         batch.x = PyArray_DATA(x)
         batch.rows = NULL
-        batch.target = data(rows)
-        batch.labels = <Py_ssize_t *> data(labels)
-        batch.weight = data(weights)
-        batch.n = n
+        batch.labels = <Py_ssize_t *> data(<cnp.ndarray> arrays[1])
+        batch.target = data(<cnp.ndarray> arrays[2])
+        batch.weight = data(<cnp.ndarray> arrays[3])
+        batch.n = PyArray_DIM(x, 0)
         batch.following = 0
         return batch
+
+    cdef tuple _take(self, object X, object target, object weight, bint all_checked, bint reuse):
+        """As `_batch`, from arrays of whatever real dtype and layout; None where one of them cannot be trained on.
+
+        Arrays that can be read as they are, and integer labels, are not asked what numbers they hold, but for the range
+        of labels, unless another array has to be converted or all are to be checked. Then labels are copied, too.
+        With `reuse`, which takes `spare_user`, a target that is converted stays in `spare` for the next call.
+        """
+        cdef const fnn_kernels *kernels = active[self.net.dtype]
+        cdef cnp.ndarray x = plain(X), y = plain(target), w = None, given = y, spare = self.spare if reuse else None
+        cdef Py_ssize_t n
+        cdef bint labelled
+        if x is None or y is None or PyArray_NDIM(x) != 2 or PyArray_DIM(x, 1) != self.n_in:
+            return None
+        n = PyArray_DIM(x, 0)
+        labelled = self.takes_labels and PyArray_NDIM(y) == 1
+        if n == 0 or not has_rows(y, n, 1 if labelled else self.n_out):
+            return None
+        if weight is not None:
+            w = plain(weight)
+            if w is None or PyArray_NDIM(w) != 1 or PyArray_DIM(w, 0) != n:
+                return None
+            all_checked = all_checked or not native(w, self.dtype)
+        all_checked = all_checked or not native(x, self.dtype) or (
+            PyArray_TYPE(y) == NPY_BOOL if labelled else PyArray_NDIM(y) == 1 or not native(y, self.dtype))
+        if labelled:
+            if all_checked or not are_labels(y, n, self.n_out):
+                y = labels(y, self.n_out, spare)
+        elif all_checked:
+            y = reals(y, self.dtype, kernels, self.wanted, 0.999 * row_sum_tolerance, spare)
+        if y is None:
+            return None
+        if reuse and y is not given:
+            self.spare = y
+        if all_checked:
+            if w is not None:
+                w = reals(w, self.dtype, kernels, FNN_WEIGHTS, 0.0, None)
+                if w is None:
+                    return None
+            x = reals(x, self.dtype, kernels, FNN_FINITE, 0.0, None)
+            if x is None:
+                return None
+        if self._is_own(x) or self._is_own(y) or w is not None and self._is_own(w):
+            return None
+        return x, y if labelled else None, None if labelled else y, w
+
+    cdef bint _is_own(self, cnp.ndarray a) noexcept:
+        """Whether a step would write into the array while it reads."""
+        return share_memory(a, self.parameters) or share_memory(a, self.gradients)
+
+    def try_batch(self, X, target, weight, /):
+        """The arguments of `run` and the losses from arrays of any real dtype and layout; None where there are others.
+
+        Their numbers are checked; labels are in memory that nobody else writes.
+        """
+        cdef tuple arrays = self._take(X, target, weight, True, False)
+        if arrays is None:
+            return None
+        x, y, rows, weights = arrays
+        return x, y if rows is None else rows.reshape(-1, self.n_out), weights
 
     cdef int _apart(self, str name, cnp.ndarray a) except -1:
         """Refuse what a step would write into while it reads."""
@@ -315,14 +387,28 @@ cdef class Engine:
         return self._predict(x, self._room(x, out), out)
 
     def try_predict(self, X, out, /):
-        """As `predict`; None where it would refuse its arguments."""
-        cdef cnp.ndarray x, y
-        try:
-            x = self._rows(X)
-            y = self._room(x, out)
-        except (TypeError, ValueError):
+        """As `predict`, with X of whatever real dtype and layout; None where one of the arguments is not taken."""
+        cdef cnp.ndarray x = plain(X), y = None
+        if x is None:
             return None
-        return self._predict(x, y, out)
+        cdef int last = PyArray_NDIM(x) - 1
+        if not 0 <= last <= 1 or PyArray_DIM(x, last) != self.n_in:
+            return None
+        if out is not None:
+            y = plain(out)
+            if y is None or not self._is_room(x, y):
+                return None
+        x = reals(x, self.dtype, active[self.net.dtype], FNN_ANY_NUMBERS, 0.0, None)
+        if x is None:
+            return None
+        return self._predict(x, self._room(x, None) if y is None else y, out)
+
+    cdef bint _is_room(self, cnp.ndarray x, cnp.ndarray y) noexcept:
+        """Whether y is memory of its own for the outputs for x."""
+        cdef int last = PyArray_NDIM(x) - 1
+        return (PyArray_TYPE(y) == self.dtype and PyArray_ISCARRAY(y) and PyArray_NDIM(y) == last + 1
+                and PyArray_DIM(y, last) == self.n_out and (last == 0 or PyArray_DIM(y, 0) == PyArray_DIM(x, 0))
+                and not share_memory(y, x) and not share_memory(y, self.parameters))
 
     cdef cnp.ndarray _rows(self, object X):
         if is_real(X) and PyArray_NDIM(<cnp.ndarray> X) == 1:
@@ -422,9 +508,9 @@ cdef class Engine:
     # --- Cost and gradient --------------------------------------------------------------------------------------------
 
     cdef double _cost(self, object X, object target, object weight, object step, void *gradients) except? -1:
-        cdef list keep = []
         cdef int64_t masks = FNN_NO_DROPOUT if step is None else <int64_t> (step & 0xFFFFFFFF)
-        cdef fnn_batch batch = self._batch(self._inputs(X), target, weight, keep)
+        cdef tuple arrays = self._batch(self._inputs(X), target, weight)
+        cdef fnn_batch batch = self._pointers(arrays)
         cdef fnn_machine machine = self._machine()
         cdef double cost
         self._enter()
@@ -464,19 +550,24 @@ cdef class Engine:
 
     def train_step(self, X, target, weight, state):
         """One update; returns the cost before it. Where that is not finite nothing is updated."""
-        cdef list keep = []
-        cdef fnn_batch batch = self._batch(self._inputs(X), target, weight, keep)
+        cdef tuple arrays = self._batch(self._inputs(X), target, weight)
+        cdef fnn_batch batch = self._pointers(arrays)
         return self._train(&batch, state)
 
     def try_train_step(self, X, target, weight, state, /):
-        """As `train_step`; None where it would refuse its arrays."""
-        cdef list keep = []
+        """As `train_step`, with arrays of whatever real dtype and layout; None where one of them is not taken."""
+        cdef bint reuse = fnn_take(&self.spare_user, process)
+        cdef tuple arrays
         cdef fnn_batch batch
         try:
-            batch = self._batch(self._inputs(X), target, weight, keep)
-        except (TypeError, ValueError):
-            return None
-        return self._train(&batch, state)
+            arrays = self._take(X, target, weight, False, reuse)
+            if arrays is None:
+                return None
+            batch = self._pointers(arrays)
+            return self._train(&batch, state)
+        finally:
+            if reuse:
+                fnn_give_back(&self.spare_user)
 
     cdef double _train(self, const fnn_batch *batch, object state) except? -1:
         cdef fnn_machine machine = self._machine()
@@ -504,8 +595,8 @@ cdef class Engine:
         each epoch. Signals are looked for about every 50 ms. ``order``, an intp array (n,), takes the place of the
         shuffle of every epoch of this call.
         """
-        cdef list keep = []
-        cdef fnn_batch all_rows = self._batch(self._inputs(X), target, weight, keep)
+        cdef tuple arrays = self._batch(self._inputs(X), target, weight)
+        cdef fnn_batch all_rows = self._pointers(arrays)
         cdef fnn_machine machine = self._machine()
         cdef Py_ssize_t done
         cdef cnp.ndarray given = None

@@ -9,13 +9,10 @@ from typing import Any
 import numpy as np
 
 from fastnn._arrays import Array, numbers, real_array, require_finite
-from fastnn._table import LOSSES
+from fastnn._table import LOSSES, ROW_SUM_TOLERANCE
 
 # The output activation of each task, from which its loss follows.
 TASKS = {"binary": "sigmoid", "multiclass": "softmax", "regression": "identity"}
-
-# A row of class probabilities may miss 1 by rounding: float16 rows of a thousand classes stay within this.
-_ROW_SUM_TOLERANCE = 1e-3
 
 
 def is_probabilistic(loss: str) -> bool:
@@ -88,7 +85,7 @@ def prepare_target(name: str, y: Any, loss: str, n_rows: int, n_outputs: int, dt
         _require_rows(name, target, ((target >= 0) & (target <= 1)).all(axis=1), "values in [0, 1]")
     if labels:
         sums = target.sum(axis=1, dtype=np.float64)
-        _require_rows(name, target, np.abs(sums - 1.0) <= _ROW_SUM_TOLERANCE, "a sum of 1")
+        _require_rows(name, target, np.abs(sums - 1.0) <= ROW_SUM_TOLERANCE, "a sum of 1")
     return target
 
 

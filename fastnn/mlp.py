@@ -1,7 +1,7 @@
-"""The network object. Converts what callers pass once, then leaves everything to an engine.
+"""The network object. Leaves everything to an engine, which takes arrays of any real dtype and layout by itself.
 
-`predict` and `train_step` hand their arguments to the engine first and convert only what it refuses: for arrays that
-already have the right dtype and layout nothing stands between the call and the native code but a few attribute reads.
+Its ``try_…`` methods return None for what it does not take: lists and other array_likes, which are converted here, and
+what has to be refused, for which the error is found here.
 """
 
 from __future__ import annotations

@@ -126,6 +126,7 @@ def test_a_fit_that_the_engine_refuses_leaves_the_history(backend: str, monkeypa
     class Busy:
         def __init__(self, engine: Any) -> None:
             self.parameters, self.gradients = engine.parameters, engine.gradients
+            self.try_batch = engine.try_batch
 
         def run(self, *_: object) -> int:
             raise RuntimeError("this network is being trained or evaluated by another thread")

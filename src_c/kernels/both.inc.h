@@ -2,6 +2,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "../elements.h"
 #include "../fnn.h"
 #include "coefficients.h"
 

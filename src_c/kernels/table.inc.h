@@ -27,6 +27,8 @@
 
 #include "update.inc.h"
 
+#include "arguments.inc.h"
+
 #define FNN_BACKWARD_ELEMENTWISE(name) KERNEL(name##_backward)
 #define FNN_BACKWARD_GUARDED(name) KERNEL(name##_backward)
 #define FNN_BACKWARD_ROWWISE(name) KERNEL(name##_backward)

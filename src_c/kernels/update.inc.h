@@ -119,11 +119,3 @@ static void KERNEL(sum_of_squares)(double *sum, const void *x_, ptrdiff_t n) {
     }
     *sum = total;
 }
-
-static void KERNEL(all_finite)(int *finite, const void *x_, ptrdiff_t n) {
-    const real *x = x_;
-    vec part = KERNEL(set1)(C(0.0));
-    for (ptrdiff_t i = 0; i < n; i += VL)
-        part += KERNEL(load_part)(x + i, n - i) * C(0.0); /* 0 for finite numbers, NaN for the others */
-    *finite = KERNEL(sum_lanes)(part) == 0;
-}
