@@ -105,6 +105,7 @@ def test_networks_note_no_floating_point_exceptions(mode: str, dtype: str) -> No
     net.fit(good_X, y, optimizer=adam, epochs=1)  # what Python and NumPy note is done
     engine, state = net._engine, adam.state(net)
     target, lr, losses = y.astype(np.intp), np.full(2, 0.1), np.empty(2)
+    wide = np.resize([1e300, 1e-300, np.pi], X.shape)
     for call in (
         lambda: engine.predict(X),
         lambda: engine.activations(X),
@@ -113,6 +114,9 @@ def test_networks_note_no_floating_point_exceptions(mode: str, dtype: str) -> No
         lambda: engine.loss_and_gradients(X, target, None),
         lambda: engine.train_step(good_X, target, None, state),
         lambda: engine.run(good_X, target, None, state, 20, True, 0, 0, lr, losses, False),
+        lambda: engine.try_predict(wide, None),
+        lambda: engine.try_batch(wide, y, None),
+        lambda: engine.try_train_step(good_X, y.astype("i4"), np.linspace(1e-300, 1, 40), state),
     ):
         clear_noted()
         call()
