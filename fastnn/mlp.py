@@ -247,8 +247,9 @@ class MLP(Network):
         ----------
         X : array_like, shape (n, n_in)
         y : array_like
-            As for `fit`. The fastest are arrays of the network's dtype (and labels of ``np.intp``), in C order: of
-            those only type, shape, layout and the range of labels are checked.
+            As for `fit`. The fastest are arrays of the network's dtype, in C order, and integer labels: where all
+            arguments are such, only type, shape, layout and the range of labels are checked. Arrays of other real
+            dtypes and layouts are converted and checked in native code; lists and other array_likes by NumPy.
         optimizer : Optimizer
             Remembers its running means and step number for this network.
         sample_weight : array_like, shape (n,), optional
