@@ -53,7 +53,7 @@ PARTS = {
 }
 # Extension -> libraries, dependants first.
 EXTENSIONS = {
-    "_core": ["dispatch", "facts", "pool", *ISA_FLAGS, "info"],
+    "_core": ["dispatch", "facts", "gemm", "pool", *ISA_FLAGS, "info"],
     "_blas": ["gate"],
     "kernels": ["gemm", "info"],
     "engine": ["engine", "gemm", "info"],

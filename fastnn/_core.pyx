@@ -15,7 +15,7 @@ from fastnn._scalars import integer
 from fastnn.fnn cimport (
     FNN_F32, FNN_F64, FNN_MAX_THREADS, FNN_N_ISAS, fnn_isa_available, fnn_isa_best, fnn_isa_name, fnn_kernels_for,
     fnn_parallel)
-from fastnn.gemm cimport FNN_N_VENDORS, fnn_cpu, fnn_cpu_read, fnn_family_name, fnn_vendors
+from fastnn.gemm cimport FNN_N_VENDORS, fnn_cpu, fnn_cpu_read, fnn_family_name, fnn_find_limits, fnn_vendors
 
 parallel = fnn_parallel
 _ISAS = {fnn_isa_name(isa).decode(): isa for isa in range(FNN_N_ISAS)}
@@ -111,6 +111,7 @@ def set_cpu(text):
             raise ValueError(
                 f"cpu: wanted vendor={'|'.join(_VENDORS)}, family=, model= and sizes as l1=48K, l2=2M, l3=32M, "
                 f"got {part.strip()!r}")
+    fnn_find_limits(c)
     settings.cpu = c
 
 

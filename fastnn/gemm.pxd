@@ -25,6 +25,7 @@ cdef extern from "gemm/gemm.h" nogil:
 
     const char **fnn_vendors
     void fnn_cpu_read(fnn_cpu *cpu)
+    void fnn_find_limits(fnn_cpu *cpu)
     const char *fnn_family_name(const fnn_cpu *cpu)
     Py_ssize_t fnn_weight_gradient_room(Py_ssize_t I, Py_ssize_t B)
     void fnn_forward(

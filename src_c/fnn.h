@@ -67,7 +67,7 @@ typedef struct fnn_blocks {
 typedef struct fnn_blocking {
     int packed;  /* the right operand in copied panels; of a weight gradient the left one too, if it has room */
     int ahead;   /* rows to prefetch of what is read where it is */
-    ptrdiff_t k; /* rows of a panel */
+    ptrdiff_t k; /* rows of a panel; 0: as many as there is room for */
 } fnn_blocking;
 
 /* c (M, N) = op(a) op(b) + bias (N,), or + c itself when accumulate; row-major, leading dimensions in elements. */

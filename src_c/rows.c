@@ -174,6 +174,8 @@ static void row_task(void *context, ptrdiff_t i, int slot) {
 }
 
 static int any_by_blas(const fnn_pass *p) {
+    if (!fnn_ever_blas(&p->machine->maker))
+        return 0;
     for (int l = 0; l < p->net->n_layers; l++) {
         const fnn_layer *layer = &p->net->layers[l];
         if (fnn_by_blas(p, FNN_FORWARD, p->rows, layer->n_in, layer->n_out) ||

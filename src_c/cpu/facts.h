@@ -10,6 +10,7 @@ enum { FNN_VENDOR_UNKNOWN, FNN_VENDOR_INTEL, FNN_VENDOR_AMD, FNN_N_VENDORS };
 typedef struct fnn_cpu {
     int vendor, family, model; /* family and model as x86's CPUID counts them; 0 elsewhere */
     ptrdiff_t l1, l2, l3;      /* bytes of the data caches that one core sees; l3 may be shared with others, or 0 */
+    int row;                   /* which limits of products serve it: fnn_find_limits of gemm/gemm.h */
 } fnn_cpu;
 
 extern const char *const fnn_vendors[FNN_N_VENDORS];

@@ -9,10 +9,10 @@ enum { FROM_CACHES = 0, NEVER = -1, MiB = 1 << 20 };
 
 /* Limits of one instruction set. The arrays are by product: forward, input gradient, weight gradient. */
 typedef struct limits {
-    ptrdiff_t in_place
-        [3]; /* bytes of a right operand that own kernels read where it is, larger ones are copied; NEVER are they */
-    ptrdiff_t blas[3]; /* bytes of a right operand from which BLAS makes the product; NEVER does it */
-    int ahead;         /* rows of the right operand to prefetch where it is read where it is */
+    ptrdiff_t
+        in_place[3]; /* bytes of a right operand that own kernels read where it is; larger ones are copied, or NEVER */
+    ptrdiff_t blas[3]; /* bytes of a right operand from which BLAS makes the product, or NEVER */
+    int ahead;         /* rows of the right operand to prefetch while it is read where it is */
 } limits;
 
 typedef struct family {
@@ -26,20 +26,19 @@ typedef struct family {
 static const family families[] = {
     {"AMD Zen 4", FNN_VENDOR_AMD, 25, 16, 255, {BY_CACHES, BY_CACHES, {{2 * MiB, 2 * MiB, NEVER}, ALL(NEVER), 0}}},
     {"Intel with AVX-512", FNN_VENDOR_INTEL, 6, 0, 255, {BY_CACHES, BY_CACHES, {ALL(MiB), ALL(NEVER), 8}}},
+    {"unknown", 0, 0, 0, 0, {BY_CACHES, BY_CACHES, BY_CACHES}}, /* the last one: every other CPU */
 };
-static const family unknown = {"unknown", 0, 0, 0, 0, {BY_CACHES, BY_CACHES, BY_CACHES}};
 
-static const family *family_of(const fnn_cpu *cpu) {
-    for (size_t i = 0; i < sizeof families / sizeof *families; i++) {
-        const family *f = &families[i];
-        if (f->vendor == cpu->vendor && f->family == cpu->family && f->first_model <= cpu->model &&
-            cpu->model <= f->last_model)
-            return f;
-    }
-    return &unknown;
+void fnn_find_limits(fnn_cpu *cpu) {
+    int row = 0;
+    const int unknown = sizeof families / sizeof *families - 1;
+    while (row < unknown && !(families[row].vendor == cpu->vendor && families[row].family == cpu->family &&
+                              families[row].first_model <= cpu->model && cpu->model <= families[row].last_model))
+        row++;
+    cpu->row = row;
 }
 
-const char *fnn_family_name(const fnn_cpu *cpu) { return family_of(cpu)->name; }
+const char *fnn_family_name(const fnn_cpu *cpu) { return families[cpu->row].name; }
 
 /* Without a multiply-add instruction BLAS has kernels for what this CPU can do, and only its call costs more. */
 enum { BASE_WORK = 16 * 16 * 16 };
@@ -52,25 +51,36 @@ enum { LEAST_PANEL = 16 << 10, MOST_PANEL = 64 << 10 };
 static inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static inline ptrdiff_t most(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
 
+int fnn_ever_blas(const fnn_maker *maker) {
+    const ptrdiff_t *blas = families[maker->cpu->row].by_isa[maker->isa].blas;
+    return maker->mode == FNN_GEMM_BLAS ||
+           (maker->mode == FNN_GEMM_AUTO &&
+            (maker->isa == FNN_ISA_BASE || blas[0] != NEVER || blas[1] != NEVER || blas[2] != NEVER));
+}
+
+static int by_blas(const fnn_maker *maker, ptrdiff_t from, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N, ptrdiff_t right) {
+    if (maker->mode != FNN_GEMM_AUTO)
+        return maker->mode == FNN_GEMM_BLAS;
+    if (maker->isa == FNN_ISA_BASE)
+        return (double)M * (double)K * (double)N > BASE_WORK;
+    return from != NEVER && right >= from;
+}
+
 fnn_choice fnn_choose(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
     const fnn_cpu *cpu = maker->cpu;
-    const limits *limit = &family_of(cpu)->by_isa[maker->isa];
-    const double size = maker->kernels->size, right = size * (double)K * (double)N;
-    fnn_choice choice = {.blas = maker->mode == FNN_GEMM_BLAS};
-    if (maker->mode == FNN_GEMM_AUTO)
-        choice.blas = maker->isa == FNN_ISA_BASE
-                          ? (double)M * (double)K * (double)N > BASE_WORK
-                          : limit->blas[product] != NEVER && right >= (double)limit->blas[product];
-    fnn_blocking *blocking = &choice.blocking;
-    blocking->ahead = limit->ahead;
-    blocking->k = most(LEAST_PANEL, least(cpu->l2 / 4, MOST_PANEL)) / maker->kernels->panel_bytes;
-    if (product == FNN_WEIGHT_GRADIENT)
-        blocking->k = least(blocking->k, FNN_GRADIENT_K);
-    const ptrdiff_t in_place = limit->in_place[product];
-    const double near = in_place == FROM_CACHES ? 0.25 * (double)cpu->l2 : (double)in_place;
-    const int pages = N * maker->kernels->size % PAGE == 0 && right > (double)cpu->l1;
+    const limits *limit = &families[cpu->row].by_isa[maker->isa];
+    const ptrdiff_t row = N * maker->kernels->size, right = K * row; /* the right operand is there: no overflow */
+    const ptrdiff_t in_place = limit->in_place[product], near = in_place == FROM_CACHES ? cpu->l2 / 4 : in_place;
+    const int pages = row % PAGE == 0 && right > cpu->l1;
     /* The rows of an input gradient do not count: for few of them too the alternative is to turn all of W over. */
-    blocking->packed =
-        in_place != NEVER && (right > near || pages) && (product == FNN_INPUT_GRADIENT || M >= PACKED_ROWS);
+    const int rows_pay = product == FNN_INPUT_GRADIENT || M >= PACKED_ROWS;
+    fnn_choice choice = {
+        .blas = by_blas(maker, limit->blas[product], M, K, N, right),
+        .blocking = {.packed = in_place != NEVER && (right > near || pages) && rows_pay, .ahead = limit->ahead}};
+    /* A division costs as much as a row of a small layer. */
+    if (choice.blocking.packed) {
+        const ptrdiff_t k = most(LEAST_PANEL, least(cpu->l2 / 4, MOST_PANEL)) / maker->kernels->panel_bytes;
+        choice.blocking.k = product == FNN_WEIGHT_GRADIENT ? least(k, FNN_GRADIENT_K) : k;
+    }
     return choice;
 }

@@ -24,7 +24,11 @@ typedef struct fnn_choice {
 
 fnn_choice fnn_choose(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N);
 
-/* Name of the row that serves a CPU, for people. */
+/* Whether BLAS makes any product at all, of whatever shape. */
+int fnn_ever_blas(const fnn_maker *maker);
+
+/* Fills in which row of limits serves a CPU, and its name, for people. */
+void fnn_find_limits(fnn_cpu *cpu);
 const char *fnn_family_name(const fnn_cpu *cpu);
 
 /* A weight gradient is made by no more rows of dw than this at a time, and has room for copies of so many rows of x, if the sum

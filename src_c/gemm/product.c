@@ -3,8 +3,9 @@
 
 #include "gemm.h"
 
-void fnn_forward_columns(const fnn_maker *maker, void *z, const void *x, const ptrdiff_t *rows, const void *w,
-                         const void *b, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1) {
+static inline void forward(const fnn_maker *maker, const fnn_blocking *blocking, void *z, const void *x,
+                           const ptrdiff_t *rows, const void *w, const void *b, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O,
+                           ptrdiff_t o0, ptrdiff_t o1) {
     const ptrdiff_t at = o0 * maker->kernels->size;
     const fnn_product p = {.c = (char *)z + at,
                            .a = x,
@@ -17,14 +18,21 @@ void fnn_forward_columns(const fnn_maker *maker, void *z, const void *x, const p
                            .lda = I,
                            .ldb = O,
                            .ldc = O,
-                           .blocking = fnn_choose(maker, FNN_FORWARD, B, I, O).blocking};
+                           .blocking = *blocking};
     maker->kernels->gemm_nn(&p);
+}
+
+void fnn_forward_columns(const fnn_maker *maker, void *z, const void *x, const ptrdiff_t *rows, const void *w,
+                         const void *b, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1) {
+    const fnn_choice choice = fnn_choose(maker, FNN_FORWARD, B, I, O);
+    forward(maker, &choice.blocking, z, x, rows, w, b, B, I, O, o0, o1);
 }
 
 void fnn_forward(const fnn_maker *maker, void *z, const void *x, const ptrdiff_t *rows, const void *w, const void *b,
                  ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, void *gathered) {
     const fnn_kernels *k = maker->kernels;
-    if (fnn_choose(maker, FNN_FORWARD, B, I, O).blas) {
+    const fnn_choice choice = fnn_choose(maker, FNN_FORWARD, B, I, O);
+    if (choice.blas) {
         const void *a = x;
         if (rows) {
             k->gather(gathered, x, rows, B, I);
@@ -34,7 +42,7 @@ void fnn_forward(const fnn_maker *maker, void *z, const void *x, const ptrdiff_t
         if (maker->blas(maker->dtype, 0, 0, B, O, I, a, I, w, O, 1.0, z, O) == 0)
             return;
     }
-    fnn_forward_columns(maker, z, x, rows, w, b, B, I, O, 0, O);
+    forward(maker, &choice.blocking, z, x, rows, w, b, B, I, O, 0, O);
 }
 
 void fnn_input_gradient_columns(const fnn_maker *maker, void *dx, const void *dz, const void *w, const void *wt,

@@ -73,16 +73,15 @@ FNN_INLINE void KERNEL(product_turned)(real *c, ptrdiff_t ldc, const KERNEL(prod
 }
 
 /* c (M, N) with a as it stands: whole vectors of columns by tiles, the last ones several k a vector. */
-FNN_INLINE void KERNEL(rows_product)(const KERNEL(product) * p, ptrdiff_t M, ptrdiff_t N, const int packing) {
+FNN_INLINE void KERNEL(rows_product)(KERNEL(product) * p, ptrdiff_t M, ptrdiff_t N, const int packing) {
     if (N == 1 && p->ldc == 1) {
         KERNEL(dots)(p, M);
         return;
     }
     const ptrdiff_t tail = KERNEL(tail_columns)(p->K, N);
     if (M <= FNN_WIDE_ROWS && packing == KERNEL(in_place)) {
-        KERNEL(product) all = *p;
-        all.chained = tail > 0;
-        KERNEL(product_rows)(&all, 0, M, N, 0, packing);
+        p->chained = tail > 0;
+        KERNEL(product_rows)(p, 0, M, N, 0, packing);
         return;
     }
     if (N > tail && packing != KERNEL(in_place) && M > FNN_WIDE_ROWS)
@@ -108,7 +107,7 @@ FNN_INLINE KERNEL(product) KERNEL(typed)(const fnn_product *q) {
 }
 
 static void KERNEL(gemm_nn)(const fnn_product *q) {
-    const KERNEL(product) p = KERNEL(typed)(q);
+    KERNEL(product) p = KERNEL(typed)(q);
     if (q->blocking.packed)
         KERNEL(rows_product)(&p, q->M, q->N, KERNEL(copied));
     else
@@ -116,7 +115,7 @@ static void KERNEL(gemm_nn)(const fnn_product *q) {
 }
 
 static void KERNEL(gemm_nt)(const fnn_product *q) {
-    const KERNEL(product) p = KERNEL(typed)(q);
+    KERNEL(product) p = KERNEL(typed)(q);
     KERNEL(rows_product)(&p, q->M, q->N, KERNEL(turned));
 }
 

@@ -167,12 +167,11 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
         if (G) {
             /* Two at a time, so that the order does not depend on where a turn ended: even chains first. */
             const ptrdiff_t turn = K % G;
-            real sums[2 * KERNEL(lanes)];
             const half_vec total = G == 2     ? chain[m][0] + chain[m][1]
                                    : turn % 2 ? (chain[m][3] + chain[m][0]) + (chain[m][1] + chain[m][2])
                                               : (chain[m][0] + chain[m][1]) + (chain[m][2] + chain[m][3]);
-            memcpy(sums, &total, sizeof total);
-            KERNEL(finish_tail)(p, i + m, j + at_tail, tail, sums);
+            KERNEL(store_half)
+            (cm + at_tail, start ? KERNEL(load_half)(start + m * step + at_tail, tail) + total : total, tail);
         }
     }
 }
