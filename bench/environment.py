@@ -107,6 +107,7 @@ def facts() -> dict[str, Any]:
         "kind": cpus.kind(),
         "isa": _core.isa(),
         "gemm": _core.gemm(),
+        "cpu facts": _core.cpu(),
         "threads": threads(),
         "date": time.strftime("%Y-%m-%d"),
         "load": os.getloadavg()[0],

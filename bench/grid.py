@@ -2,14 +2,16 @@
 
 ``python bench/grid.py [--dtype float64] [--isa avx2] [--sizes 1,8,100] [--products forward] [--rivals MKL] [--save]``
 
-No shape may be more than 5 % slower under ``auto`` than under the better of the two that it chooses from. PyTorch's MKL
-and onnxruntime run beside them where they are installed, and what the multiply-add units can do is measured meanwhile.
+No shape may be more than 5 % slower under ``auto`` than under the better of the two that it chooses from. Both ways of
+own kernels, operands in place and packed, are forced as well, for bench/fit_choice.py. PyTorch's MKL and onnxruntime run
+beside them where they are installed, and what the multiply-add units can do is measured meanwhile.
 Rounds alternate between all of them, on one thread, and the figure is the fastest round; a shape beyond the limit is
-measured again, longer, before it is reported, so that noise cannot say so. The whole grid takes about twenty minutes,
-half of it for the rivals.
+measured again, longer, before it is reported, so that noise cannot say so. The whole grid takes about half an hour, a
+third of it for the rivals.
 """
 
 import argparse
+import contextlib
 import itertools
 import statistics
 import sys
@@ -23,6 +25,12 @@ SIZES = (1, 2, 8, 32, 100, 128, 256, 512, 1024, 2048)
 PRODUCTS = ("forward", "input gradient", "weight gradient")
 MODES = ("auto", "own", "blas")
 RIVALS = ("MKL", "onnxruntime")
+# Facts of a CPU without a row of limits, under which own kernels go one way: nothing is beyond a quarter of so large an L2
+# cache, and no stride of pages beyond such an L1; a quarter of 256 KB is the longest panel, so that panels are as long as
+# elsewhere. Below that nothing is packed. A row's prefetching is left out.
+FORCED = {"in place": "vendor=unknown,l1=1024M,l2=4096M", "packed": "vendor=unknown,l2=256K"}
+UNLIMITED = "vendor=unknown,l2=4096M"
+WAYS = (*FORCED, "blas")
 # Rounds and seconds of a mode's share of one: for the first measurement, and for one that is in doubt.
 FIRST, AGAIN = (5, 0.003), (15, 0.01)
 # A call this long fills a round alone; three rounds of it are enough, and are all there is time for.
@@ -38,6 +46,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--dtype", choices=("float32", "float64"), default="float32")
     parser.add_argument("--isa", help="instruction set of ours; default the best that the CPU has")
     parser.add_argument("--sizes", type=lambda text: [int(part) for part in _listed(text)], default=SIZES)
+    parser.add_argument("--batches", type=lambda text: [int(part) for part in _listed(text)], help="default the sizes")
     parser.add_argument("--products", type=_listed, default=PRODUCTS, help=f"of {', '.join(PRODUCTS)}")
     parser.add_argument("--rivals", type=_listed, default=RIVALS, help=f"of {', '.join(RIVALS)}; '' for none")
     parser.add_argument("--limit", type=float, default=1.05, help="auto's time over the better one's; default 1.05")
@@ -54,6 +63,7 @@ if __name__ == "__main__":  # before NumPy and the rivals are imported
     environment.start_again_with(1)
 
 import machine
+import numpy as np
 import races
 from peers import OURS, Call
 from timing import interleaved
@@ -66,17 +76,28 @@ from fastnn.bench import duration
 
 @dataclass(frozen=True)
 class Cell:
-    """Seconds of one product by mode and rival, and operations a second of the multiply-add units meanwhile."""
+    """Seconds of one product by mode, way and rival, and operations a second of the multiply-add units meanwhile.
+
+    right: bytes of the right operand. way, below: how auto makes it, and how own kernels would if no limit were exceeded.
+    """
 
     product: Product
     seconds: dict[str, float]
     limit: float | None = None
     absent: dict[str, str] = field(default_factory=dict)
+    right: int = 0
+    way: str = ""
+    below: str = ""
 
     @property
     def ratio(self) -> float:
         """auto's time over the better of the two that it chooses from."""
         return self.seconds["auto"] / min(self.seconds["own"], self.seconds["blas"])
+
+    @property
+    def loss(self) -> float:
+        """auto's time over that of the best way."""
+        return self.seconds["auto"] / min(self.seconds[way] for way in WAYS if way in self.seconds)
 
     @property
     def share(self) -> float | None:
@@ -87,22 +108,44 @@ class Cell:
     def row(self) -> list[str | int | float | None]:
         """For the JSON, in the order of its "columns"."""
         times = [self.seconds.get(side) for side in (*MODES, *RIVALS)]
+        forced = [self.seconds.get(way) for way in FORCED]
+        numbers = (number and float(f"{number:.4g}") for number in (*times, self.limit, *forced))
         shape = [self.product.B, self.product.I, self.product.O]
-        return [self.product.name, *shape, *(number and float(f"{number:.4g}") for number in (*times, self.limit))]
+        return [self.product.name, *shape, *numbers, self.right, self.way, self.below]
 
 
-COLUMNS = ("product", "B", "I", "O", *MODES, *RIVALS, "limit")
+COLUMNS = ("product", "B", "I", "O", *MODES, *RIVALS, "limit", *FORCED, "right", "way", "below")
+
+
+def way(product: Product, dtype: str, mode: str, facts: str | None = None) -> str:
+    """How a product goes in a mode, on this machine or one of other facts."""
+    with fastnn.gemm(mode), fastnn.cpu(facts) if facts else contextlib.nullcontext():
+        return _core.way(product.name, dtype, *product.sizes)
+
+
+def _forced(product: Product, dtype: str) -> list[str]:
+    """The own ways of a shape. An input gradient by itself has one: W is turned over by panels whatever the limit.
+
+    In a network several blocks of rows share W transposed, and the limit decides; no single product tells its worth.
+    """
+    if product.name == "input gradient":
+        return ["in place"]
+    return [side for side, facts in FORCED.items() if way(product, dtype, "own", facts) == side]
 
 
 def measure(calls: dict[str, Call], limit: machine.Limit, rounds: int, seconds: float) -> dict[str, float]:
-    """The fastest round of each, in seconds a call. The process's mode is as before afterwards."""
+    """The fastest round of each, in seconds a call. The process's mode and facts are as before afterwards."""
+    with contextlib.ExitStack() as chosen:
 
-    def before(side: str) -> None:
-        limit.sample(2)
-        if side in MODES:
-            _core.set_gemm(side)
+        def before(side: str) -> None:
+            limit.sample(2)
+            chosen.close()
+            if side in MODES:
+                chosen.enter_context(fastnn.gemm(side))
+            elif side in FORCED:
+                chosen.enter_context(fastnn.gemm("own"))
+                chosen.enter_context(fastnn.cpu(FORCED[side]))
 
-    with fastnn.gemm("auto"):
         found = interleaved(calls, rounds=rounds, seconds=seconds, before=before)
     return {side: timing.best for side, timing in found.items()}
 
@@ -120,12 +163,16 @@ def cells(products: Iterable[Product], rivals: Iterable[str], dtype: str, limit:
         lineup, absent = races.product(product, dtype).make((OURS, *rivals))
         calls = {side: contender.call for side, contender in lineup.items()}
         ours = calls.pop(OURS)
-        every = {**dict.fromkeys(MODES, ours), **calls}
+        sides = [*MODES, *_forced(product, dtype)]
         rounds, seconds = FIRST
+        every = {**dict.fromkeys(sides, ours), **calls}
         found = measure(every, units, FEW if _seconds_of(ours) > LONG else rounds, seconds)
-        if Cell(product, found).ratio > limit:
-            found |= measure(dict.fromkeys(MODES, ours), units, *AGAIN)
-        yield Cell(product, found, units.speed, absent)
+        doubted = Cell(product, found)
+        if max(doubted.ratio, doubted.loss) > limit:
+            found |= measure(dict.fromkeys(sides, ours), units, *AGAIN)
+        _, K, N = product.sizes
+        ways = way(product, dtype, "auto"), way(product, dtype, "own", UNLIMITED)
+        yield Cell(product, found, units.speed, absent, np.dtype(dtype).itemsize * K * N, *ways)
 
 
 def report(found: list[Cell], limit: float) -> None:
@@ -148,6 +195,11 @@ def _summary(name: str, found: list[Cell], limit: float) -> None:
     print(
         f"{name:16}auto over the better of own and blas: {beyond} of {len(found)} shapes more than {limit - 1:.0%}"
         f" slower; median {median:.3f}, worst {worst.ratio:.2f} at {_shape(worst.product)}"
+    )
+    loser = max(found, key=lambda cell: cell.loss)
+    print(
+        f"{'':16}auto over the best of {', '.join(WAYS)}: {sum(cell.loss > limit for cell in found)} of {len(found)}"
+        f" shapes more than {limit - 1:.0%} slower; worst {loser.loss:.2f} at {_shape(loser.product)}"
     )
     large = [cell.share for cell in found if cell.share and min(cell.product.B, cell.product.I, cell.product.O) >= 64]
     if large:
@@ -181,7 +233,7 @@ def main(arguments: argparse.Namespace) -> int:
     with fastnn.isa(arguments.isa or _core.isa()):
         facts = {**environment.facts(), "dtype": arguments.dtype, "limit": limit, "columns": COLUMNS}
         print(f"{facts['cpu']}; {facts['isa']}, {arguments.dtype}, one thread, load at the start {facts['load']:.2f}")
-        for B in arguments.sizes:
+        for B in arguments.batches or arguments.sizes:
             shapes = itertools.product([B], arguments.sizes, arguments.sizes)
             products = (Product(name, *shape) for shape in shapes for name in arguments.products)
             found += cells(products, arguments.rivals, arguments.dtype, limit)

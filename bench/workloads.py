@@ -104,6 +104,12 @@ class Product:
         """The two matrices whose product this is, as views."""
         return {"forward": (x, W), "input gradient": (dY, W.T), "weight gradient": (x.T, dY)}[self.name]
 
+    @property
+    def sizes(self) -> tuple[int, int, int]:
+        """M, K and N: rows of the result, length of its sums, columns."""
+        B, I, O = self.B, self.I, self.O  # noqa: E741
+        return {"forward": (B, I, O), "input gradient": (B, O, I), "weight gradient": (I, B, O)}[self.name]
+
 
 def sgd() -> fastnn.Optimizer:
     return fastnn.SGD(0.01)

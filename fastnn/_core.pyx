@@ -15,11 +15,15 @@ from fastnn._scalars import integer
 from fastnn.fnn cimport (
     FNN_F32, FNN_F64, FNN_MAX_THREADS, FNN_N_ISAS, fnn_isa_available, fnn_isa_best, fnn_isa_name, fnn_kernels_for,
     fnn_parallel)
-from fastnn.gemm cimport FNN_N_VENDORS, fnn_cpu, fnn_cpu_read, fnn_family_name, fnn_find_limits, fnn_vendors
+from fastnn.gemm cimport (
+    FNN_FORWARD, FNN_INPUT_GRADIENT, FNN_N_VENDORS, FNN_WEIGHT_GRADIENT, fnn_choice, fnn_choose, fnn_cpu, fnn_cpu_read,
+    fnn_family_name, fnn_find_limits, fnn_maker, fnn_vendors)
 
 parallel = fnn_parallel
 _ISAS = {fnn_isa_name(isa).decode(): isa for isa in range(FNN_N_ISAS)}
 _GEMM_MODES = ("auto", "own", "blas")  # in the order of fnn.h
+_PRODUCTS = {
+    "forward": FNN_FORWARD, "input gradient": FNN_INPUT_GRADIENT, "weight gradient": FNN_WEIGHT_GRADIENT}
 _DENORMALS = ("flush", "keep")  # in the order of cpu/fpenv.h
 
 
@@ -113,6 +117,14 @@ def set_cpu(text):
                 f"got {part.strip()!r}")
     fnn_find_limits(c)
     settings.cpu = c
+
+
+def way(product, dtype, Py_ssize_t M, Py_ssize_t K, Py_ssize_t N):
+    """How the choices in force make a product of (M, K) and (K, N) elements: "blas", "packed" or "in place"."""
+    number = {"float32": FNN_F32, "float64": FNN_F64}[dtype]
+    cdef fnn_maker maker = fnn_maker(active[number], NULL, settings.cpu, number, settings.isa, settings.gemm)
+    cdef fnn_choice choice = fnn_choose(&maker, _PRODUCTS[product], M, K, N)
+    return "blas" if choice.blas else "packed" if choice.blocking.packed else "in place"
 
 
 def num_threads():

@@ -6,6 +6,7 @@ from fastnn.fnn cimport fnn_gemm_fn, fnn_kernels
 cdef extern from "gemm/gemm.h" nogil:
     enum:
         FNN_N_VENDORS
+        FNN_FORWARD, FNN_INPUT_GRADIENT, FNN_WEIGHT_GRADIENT
 
     ctypedef struct fnn_cpu:
         int vendor
@@ -23,7 +24,15 @@ cdef extern from "gemm/gemm.h" nogil:
         int isa
         int mode
 
+    ctypedef struct fnn_blocking:
+        int packed
+
+    ctypedef struct fnn_choice:
+        int blas
+        fnn_blocking blocking
+
     const char **fnn_vendors
+    fnn_choice fnn_choose(const fnn_maker *maker, int product, Py_ssize_t M, Py_ssize_t K, Py_ssize_t N)
     void fnn_cpu_read(fnn_cpu *cpu)
     void fnn_find_limits(fnn_cpu *cpu)
     const char *fnn_family_name(const fnn_cpu *cpu)

@@ -188,12 +188,14 @@ def test_a_cell_of_the_grid_knows_its_share_and_its_loss() -> None:
     import grid
     from workloads import Product
 
-    seconds = {"auto": 2e-6, "own": 1e-6, "blas": 4e-6, "MKL": 3e-6}
-    cell = grid.Cell(Product("forward", 10, 100, 50), seconds, limit=1e11)
+    seconds = {"auto": 2e-6, "own": 1e-6, "blas": 4e-6, "MKL": 3e-6, "in place": 1.6e-6}
+    ways = {"right": 20_000, "way": "in place", "below": "packed"}
+    cell = grid.Cell(Product("forward", 10, 100, 50), seconds, limit=1e11, **ways)
     assert cell.ratio == 2
+    assert cell.loss == pytest.approx(1.25)
     assert cell.share == pytest.approx(0.5)
     assert dict(zip(grid.COLUMNS, cell.row, strict=True)) == {
-        "product": "forward", "B": 10, "I": 100, "O": 50, **seconds, "onnxruntime": None, "limit": 1e11,
+        "product": "forward", "B": 10, "I": 100, "O": 50, **seconds, "onnxruntime": None, "limit": 1e11, "packed": None, **ways,
     }  # fmt: skip
 
 
