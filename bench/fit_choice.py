@@ -1,13 +1,14 @@
 """The limits of a CPU family for src_c/gemm/choice.c, from what bench/grid.py measured: its loss, and the row to paste.
 
-``python bench/fit_choice.py GRID.json [GRID.json ...]``: of one CPU family; dtypes, instruction sets and sizes may differ.
+``python bench/fit_choice.py GRID.json [GRID.json ...]``, of one CPU family; of any dtypes, instruction sets and sizes.
 
-The way of a product of own kernels follows from the bytes of its right operand: up to the limit ``in_place`` it is left
-where it is, a larger one is packed; from the limit ``blas`` on, BLAS makes the product. Which ways there are for a shape,
-and what is packed whatever the limit, the library has told the grid, so nothing of choice.c is written again here. A
-shape's loss is the time of the way it goes over that of the best way. The fit takes the pair of limits with the least
-sum of the logarithms of all losses, then the fewest losses of more than 5 %. A simpler pair, with FROM_CACHES or NEVER
-instead of bytes, is preferred unless shapes that it sends another way lose more than 1 % by it on average.
+How own kernels make a product follows from the bytes of its right operand: up to the limit ``in_place`` it is left
+where it is, a larger one is packed; from the limit ``blas`` on, BLAS makes the product. The library has told the grid
+which ways a shape has, and what is packed whatever the limit, so nothing of choice.c is written again here.
+
+A shape's loss is the time of the way that it goes over that of the best way. The fit takes the pair of limits with the
+least sum of the logarithms of all losses, then the fewest losses of more than 5 %. A simpler pair, with FROM_CACHES or
+NEVER instead of bytes, is preferred unless shapes that it sends another way lose more than 1 % by it on average.
 
 Not fitted are the row's ``ahead``, without which the ways are measured, and ``in_place`` of the input gradient, which
 decides in networks only and is FROM_CACHES here: what stands there is to be kept.
@@ -38,7 +39,7 @@ Limits = tuple[int, int]  # in_place and blas
 
 @dataclass(frozen=True)
 class Cell:
-    """What is needed of a shape: bytes of its right operand, of L2 / 4, seconds by way, the way it goes, and below limits."""
+    """A shape: bytes of its right operand, of L2 / 4, seconds by way, which way it goes, and would below all limits."""
 
     right: int
     near: int
@@ -83,12 +84,12 @@ def losses(cells: Sequence[Cell], pairs: Iterable[Limits]) -> np.ndarray:
 
 def fit(cells: Sequence[Cell]) -> Limits:
     """The limits of one product under one instruction set; those of an unknown CPU where nothing was measured."""
-    if not cells:
-        return FROM_CACHES, NEVER
     pairs = candidates(cells)
     found = losses(cells, pairs)
     # Rounded, so that equal sums in another order are equal, and the first is the simplest.
-    cost = [(round(row.sum(), 9), int((row > MUCH).sum()), _bytes_in(pair)) for row, pair in zip(found, pairs, strict=True)]
+    cost = [
+        (round(row.sum(), 9), int((row > MUCH).sum()), _bytes_in(pair)) for row, pair in zip(found, pairs, strict=True)
+    ]
     best = min(range(len(pairs)), key=cost.__getitem__)
     for simpler in sorted(range(len(pairs)), key=lambda i: (_bytes_in(pairs[i]), cost[i])):
         more = found[simpler] - found[best]

@@ -3,8 +3,8 @@
 ``python bench/grid.py [--dtype float64] [--isa avx2] [--sizes 1,8,100] [--products forward] [--rivals MKL] [--save]``
 
 No shape may be more than 5 % slower under ``auto`` than under the better of the two that it chooses from. Both ways of
-own kernels, operands in place and packed, are forced as well, for bench/fit_choice.py. PyTorch's MKL and onnxruntime run
-beside them where they are installed, and what the multiply-add units can do is measured meanwhile.
+own kernels, operands in place and packed, are forced as well, for bench/fit_choice.py. PyTorch's MKL and onnxruntime
+run beside them where they are installed, and what the multiply-add units can do is measured meanwhile.
 Rounds alternate between all of them, on one thread, and the figure is the fastest round; a shape beyond the limit is
 measured again, longer, before it is reported, so that noise cannot say so. The whole grid takes about half an hour, a
 third of it for the rivals.
@@ -25,9 +25,9 @@ SIZES = (1, 2, 8, 32, 100, 128, 256, 512, 1024, 2048)
 PRODUCTS = ("forward", "input gradient", "weight gradient")
 MODES = ("auto", "own", "blas")
 RIVALS = ("MKL", "onnxruntime")
-# Facts of a CPU without a row of limits, under which own kernels go one way: nothing is beyond a quarter of so large an L2
-# cache, and no stride of pages beyond such an L1; a quarter of 256 KB is the longest panel, so that panels are as long as
-# elsewhere. Below that nothing is packed. A row's prefetching is left out.
+# Facts of a CPU without a row of limits, under which own kernels go one way: nothing exceeds a quarter of so large an
+# L2 cache, nor such an L1, as it must for strides of pages to count; of 256 KB a quarter is the longest panel, so that
+# panels are as long as elsewhere, and less is not packed. Prefetching, which a row may ask for, is left out.
 FORCED = {"in place": "vendor=unknown,l1=1024M,l2=4096M", "packed": "vendor=unknown,l2=256K"}
 UNLIMITED = "vendor=unknown,l2=4096M"
 WAYS = (*FORCED, "blas")
@@ -78,7 +78,7 @@ from fastnn.bench import duration
 class Cell:
     """Seconds of one product by mode, way and rival, and operations a second of the multiply-add units meanwhile.
 
-    right: bytes of the right operand. way, below: how auto makes it, and how own kernels would if no limit were exceeded.
+    right: bytes of the right operand. way, below: how auto makes it, and how own kernels would below all limits.
     """
 
     product: Product

@@ -76,7 +76,7 @@ _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20}
 
 
 def cpu():
-    """The facts that products are divided by: vendor, family and model, bytes of the caches, and which limits they give."""
+    """The facts that products are divided by: vendor, family and model, bytes of the caches, whose limits they give."""
     cdef const fnn_cpu *c = settings.cpu
     return {
         "vendor": fnn_vendors[c.vendor].decode(), "family": c.family, "model": c.model,

@@ -195,7 +195,8 @@ def test_a_cell_of_the_grid_knows_its_share_and_its_loss() -> None:
     assert cell.loss == pytest.approx(1.25)
     assert cell.share == pytest.approx(0.5)
     assert dict(zip(grid.COLUMNS, cell.row, strict=True)) == {
-        "product": "forward", "B": 10, "I": 100, "O": 50, **seconds, "onnxruntime": None, "limit": 1e11, "packed": None, **ways,
+        "product": "forward", "B": 10, "I": 100, "O": 50, **seconds, "onnxruntime": None, "limit": 1e11, "packed": None,
+        **ways,
     }  # fmt: skip
 
 

@@ -38,7 +38,9 @@ def grid(isa: str = "avx512", *, in_place: float = 256 << 10, blas: float = 8 * 
         packed = right > 64 << 10
         seconds = [gain, 1.0] if right > in_place else [1.0, gain]
         by_blas = 1 / gain if right >= blas else gain * gain
-        rows.append([product, 64, 64, 64, seconds[0], seconds[1] if packed else None, by_blas, right, "in place", "in place"])
+        rows.append(
+            [product, 64, 64, 64, seconds[0], seconds[1] if packed else None, by_blas, right, "in place", "in place"]
+        )
     facts = {"cpu": "a CPU", "kind": "amd-family-25-model-97", "isa": isa, "dtype": "float32", "cpu facts": FACTS}
     return {**facts, "columns": COLUMNS, "rows": rows}
 
