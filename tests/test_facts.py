@@ -32,6 +32,7 @@ SHAPES = [
     (70, 1030, 19),
     (41, 64, 1024),
     (30, 1024, 200),
+    (26, 200, 300),  # 8 rows are left beyond whole tiles of 6
 ]
 
 

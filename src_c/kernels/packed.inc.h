@@ -84,7 +84,10 @@ FNN_INLINE void KERNEL(packed)(const KERNEL(product) * p, real *room, ptrdiff_t 
             KERNEL(pack)(panel, part.ldb, p, packing, k0, K, j, part.ldb);
             ptrdiff_t i = 0;
             for (int h = 0; h < 4; h++)
-                for (const int MR = KERNEL(tile_heights)[h]; i + MR <= M && !(MR == 6 && i + 8 == M); i += MR) {
+                for (const int MR = KERNEL(tile_heights)[h]; i + MR <= M; i += MR) {
+                    /* 8 rows are 4 and 4 rather than 6 and 2, unless they were copied in groups of 6. */
+                    if (MR == 6 && i + 8 == M && !transposed)
+                        break;
                     const ptrdiff_t within = i % FNN_TILE_ROWS;
                     if (transposed) {
                         part.a = room + (i - within) * K + within;
