@@ -215,7 +215,7 @@ cdef class Engine:
         cdef fnn_machine machine
         machine.maker = fnn_maker(
             active[self.net.dtype], gemm, self.cpu, self.net.dtype, settings.isa,
-            FNN_GEMM_OWN if self.deterministic else settings.gemm)
+            FNN_GEMM_OWN if self.deterministic else settings.gemm, False)
         machine.parallel = parallel
         machine.n_threads = settings.n_threads
         machine.outside = fnn_fpenv_now()

@@ -23,6 +23,7 @@ cdef extern from "gemm/gemm.h" nogil:
         int dtype
         int isa
         int mode
+        int alone
 
     ctypedef struct fnn_blocking:
         int packed

@@ -213,7 +213,7 @@ cdef int _activation(object name, object alpha, double *parameter) except -1:
 
 cdef inline fnn_maker _maker(int dtype) noexcept nogil:
     """What makes the products of this call."""
-    return fnn_maker(active[dtype], gemm, settings.cpu, dtype, settings.isa, settings.gemm)
+    return fnn_maker(active[dtype], gemm, settings.cpu, dtype, settings.isa, settings.gemm, True)
 
 
 cdef const fnn_kernels *table(int dtype) noexcept nogil:

@@ -163,14 +163,16 @@ def test_show_config(capsys: pytest.CaptureFixture) -> None:
 def test_settings_come_back_after_the_block() -> None:
     before = fastnn.show_config()
     other = before["threads"] % 2 + 1
-    with fastnn.isa("base"), fastnn.gemm("own"), fastnn.denormals("keep"), fastnn.threads(other):
+    facts = fastnn.cpu("l2=300K")
+    with fastnn.isa("base"), fastnn.gemm("own"), facts, fastnn.denormals("keep"), fastnn.threads(other):
         inside = fastnn.show_config()
-    assert [inside[choice] for choice in fastnn.config.VARIABLES] == ["base", "own", "keep", other]
+    assert inside.pop("cpu") == {**before["cpu"], "l2": 300 << 10}
+    assert [inside[choice] for choice in fastnn.config.VARIABLES if choice != "cpu"] == ["base", "own", "keep", other]
     assert fastnn.show_config() == before
     with pytest.raises(ZeroDivisionError), fastnn.isa("base"), fastnn.gemm("own"), fastnn.threads(other):
         raise ZeroDivisionError
     assert fastnn.show_config() == before
-    for wrong in (fastnn.isa("mmx"), fastnn.gemm("gpu"), fastnn.denormals("zero"), fastnn.threads(0)):
+    for wrong in (fastnn.isa("mmx"), fastnn.gemm("gpu"), fastnn.cpu("l2=0"), fastnn.denormals("zero"), fastnn.threads(0)):
         with pytest.raises(ValueError, match="wanted"), wrong:
             pass
     assert fastnn.show_config() == before

@@ -9,10 +9,11 @@ enum { FROM_CACHES = 0, NEVER = -1, MiB = 1 << 20 };
 
 /* Limits of one instruction set. The arrays are by product: forward, input gradient, weight gradient. */
 typedef struct limits {
-    ptrdiff_t
-        in_place[3]; /* bytes of a right operand that own kernels read where it is; larger ones are copied, or NEVER */
-    ptrdiff_t blas[3]; /* bytes of a right operand from which BLAS makes the product, or NEVER */
-    int ahead;         /* rows of the right operand to prefetch while it is read where it is */
+    /* Bytes of a right operand that own kernels read where it is, larger ones are copied; and from which BLAS makes the
+       product. */
+    ptrdiff_t in_place[3], blas[3];
+    int ahead; /* rows of the right operand to prefetch while it is read where it is */
+    int rows;  /* of the left operand that repay copying the right one; 0: as usual */
 } limits;
 
 typedef struct family {
@@ -22,10 +23,10 @@ typedef struct family {
 } family;
 
 #define ALL(value) {value, value, value}
-#define BY_CACHES {ALL(FROM_CACHES), ALL(NEVER), 0}
+#define BY_CACHES {ALL(FROM_CACHES), ALL(NEVER), 0, 0}
 static const family families[] = {
-    {"AMD Zen 4", FNN_VENDOR_AMD, 25, 16, 255, {BY_CACHES, BY_CACHES, {{2 * MiB, 2 * MiB, NEVER}, ALL(NEVER), 0}}},
-    {"Intel with AVX-512", FNN_VENDOR_INTEL, 6, 0, 255, {BY_CACHES, BY_CACHES, {ALL(MiB), ALL(NEVER), 8}}},
+    {"AMD Zen 4", FNN_VENDOR_AMD, 25, 16, 255, {BY_CACHES, BY_CACHES, {{2 * MiB, 2 * MiB, NEVER}, ALL(NEVER), 0, 256}}},
+    {"Intel with AVX-512", FNN_VENDOR_INTEL, 6, 0, 255, {BY_CACHES, BY_CACHES, {ALL(MiB), ALL(NEVER), 8, 0}}},
     {"unknown", 0, 0, 0, 0, {BY_CACHES, BY_CACHES, BY_CACHES}}, /* the last one: every other CPU */
 };
 
@@ -42,8 +43,13 @@ const char *fnn_family_name(const fnn_cpu *cpu) { return families[cpu->row].name
 
 /* Without a multiply-add instruction BLAS has kernels for what this CPU can do, and only its call costs more. */
 enum { BASE_WORK = 16 * 16 * 16 };
-/* Rows that repay copying a panel. With a stride of whole pages every row of a panel lands in the same few cache sets. */
+/* Part of the second-level cache that a right operand may fill where no limit was measured. */
+enum { CACHE_SHARE = 8 };
+/* Rows that usually repay copying a panel. With a stride of whole pages every row of a panel lands in the same few cache sets. */
 enum { PACKED_ROWS = 24, PAGE = 4096 };
+/* A kernel call's input gradient of so few rows does not repay turning W over: as dot products BLAS is up to 7 times as fast
+   (Zen 4). Not in a network, where a row's bits may not depend on how many there are beside it. */
+enum { FEW_ROWS = 8, FEW_RESULTS = 1200, DOT_LENGTH = 32, BLAS_SMALL = 1000 * 1000 };
 /* Bytes of a panel: it comes from the second-level cache, line after line; longer ones mean fewer sums stored and loaded
    again. Kernels have room for no more (packed.inc.h). */
 enum { LEAST_PANEL = 16 << 10, MOST_PANEL = 64 << 10 };
@@ -58,24 +64,29 @@ int fnn_ever_blas(const fnn_maker *maker) {
             (maker->isa == FNN_ISA_BASE || blas[0] != NEVER || blas[1] != NEVER || blas[2] != NEVER));
 }
 
-static int by_blas(const fnn_maker *maker, ptrdiff_t from, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N, ptrdiff_t right) {
+static int by_blas(const fnn_maker *maker, int product, ptrdiff_t from, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
     if (maker->mode != FNN_GEMM_AUTO)
         return maker->mode == FNN_GEMM_BLAS;
+    const double work = (double)M * (double)K * (double)N;
     if (maker->isa == FNN_ISA_BASE)
-        return (double)M * (double)K * (double)N > BASE_WORK;
-    return from != NEVER && right >= from;
+        return work > BASE_WORK;
+    if (maker->alone && product == FNN_INPUT_GRADIENT && M <= FEW_ROWS && (M == 1 || M * N <= FEW_RESULTS) &&
+        K >= DOT_LENGTH && work <= BLAS_SMALL)
+        return 1;
+    return from != NEVER && K * N * maker->kernels->size >= from;
 }
 
 fnn_choice fnn_choose(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
     const fnn_cpu *cpu = maker->cpu;
     const limits *limit = &families[cpu->row].by_isa[maker->isa];
     const ptrdiff_t row = N * maker->kernels->size, right = K * row; /* the right operand is there: no overflow */
-    const ptrdiff_t in_place = limit->in_place[product], near = in_place == FROM_CACHES ? cpu->l2 / 4 : in_place;
+    const ptrdiff_t in_place = limit->in_place[product],
+                    near = in_place == FROM_CACHES ? cpu->l2 / CACHE_SHARE : in_place;
     const int pages = row % PAGE == 0 && right > cpu->l1;
     /* The rows of an input gradient do not count: for few of them too the alternative is to turn all of W over. */
-    const int rows_pay = product == FNN_INPUT_GRADIENT || M >= PACKED_ROWS;
+    const int rows_pay = product == FNN_INPUT_GRADIENT || M >= (limit->rows ? limit->rows : PACKED_ROWS);
     fnn_choice choice = {
-        .blas = by_blas(maker, limit->blas[product], M, K, N, right),
+        .blas = by_blas(maker, product, limit->blas[product], M, K, N),
         .blocking = {.packed = in_place != NEVER && (right > near || pages) && rows_pay, .ahead = limit->ahead}};
     /* A division costs as much as a row of a small layer. */
     if (choice.blocking.packed) {

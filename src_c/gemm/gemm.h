@@ -12,6 +12,7 @@ typedef struct fnn_maker {
     fnn_gemm_fn blas;
     const fnn_cpu *cpu;
     int dtype, isa, mode; /* FNN_GEMM_AUTO … */
+    int alone;            /* products of kernel calls, not of a network */
 } fnn_maker;
 
 /* Y = X W, dX = dZ W', dW = X' dZ; M, K, N as BLAS counts them (K is summed over). */
