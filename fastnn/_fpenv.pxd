@@ -8,4 +8,5 @@ cdef extern from "cpu/fpenv.h" nogil:
 
     fnn_fpenv fnn_fpenv_now()
     void fnn_fpenv_set(fnn_fpenv to)
+    void fnn_fpenv_go(fnn_fpenv to, fnn_fpenv from_)
     fnn_fpenv fnn_fpenv_within(fnn_fpenv outside, int denormals)

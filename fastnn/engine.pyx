@@ -25,7 +25,7 @@ from fastnn._blas cimport fits, gemm
 from fastnn._buffers cimport (
     ANY, apart, are_labels, data, is_real, label_array, matrix, new_matrix, new_vector, vector, writable)
 from fastnn._core cimport active, parallel, settings
-from fastnn._fpenv cimport fnn_fpenv_now, fnn_fpenv_set, fnn_fpenv_within
+from fastnn._fpenv cimport fnn_fpenv_go, fnn_fpenv_now, fnn_fpenv_within
 from fastnn.fnn cimport (
     FNN_F32, FNN_F64, FNN_GEMM_OWN, FNN_N_ACTIVATIONS, FNN_N_LOSSES, FNN_N_UPDATES, FNN_SHUFFLE, fnn_activations,
     fnn_hyper_fold, fnn_losses, fnn_permutation, fnn_stream, fnn_updates)
@@ -70,10 +70,10 @@ cdef int stop(const fnn_machine *machine) noexcept nogil:
     The handler is Python code, and computes as the caller does.
     """
     cdef int answer
-    fnn_fpenv_set(machine.outside)
+    fnn_fpenv_go(machine.outside, machine.inside)
     with gil:
         answer = check_signals() != 0
-    fnn_fpenv_set(machine.inside)
+    fnn_fpenv_go(machine.inside, machine.outside)
     return answer
 
 
@@ -441,13 +441,13 @@ cdef class Engine:
         cdef void *to = PyArray_DATA(y)
         if out is not None:
             machine.stop = NULL  # what the caller has is not left half written
-        fnn_fpenv_set(machine.inside)
+        fnn_fpenv_go(machine.inside, machine.outside)
         if <double> n * self.net.n_parameters < RELEASE_WORK:
             fnn_predict(&self.net, &machine, parameters, source, n, to, NULL, scratch)
         else:
             with nogil:
                 fnn_predict(&self.net, &machine, parameters, source, n, to, NULL, scratch)
-        fnn_fpenv_set(machine.outside)
+        fnn_fpenv_go(machine.outside, machine.inside)
         if scratch != <void *> small:
             free(scratch)
         stopped()
@@ -467,9 +467,9 @@ cdef class Engine:
             outputs[i] = PyArray_DATA(<cnp.ndarray> arrays[i])
         # Without the workspace, whose gather buffer is not needed: the rows come in order.
         with nogil:
-            fnn_fpenv_set(machine.inside)
+            fnn_fpenv_go(machine.inside, machine.outside)
             fnn_predict(&self.net, &machine, PyArray_DATA(self.parameters), PyArray_DATA(x), n, NULL, outputs, NULL)
-        fnn_fpenv_set(machine.outside)
+        fnn_fpenv_go(machine.outside, machine.inside)
         free(outputs)
         stopped()
         return arrays
@@ -496,11 +496,11 @@ cdef class Engine:
         try:
             self._prepare(&machine, n)
             with nogil:
-                fnn_fpenv_set(machine.inside)
+                fnn_fpenv_go(machine.inside, machine.outside)
                 fnn_input_gradient(&self.net, &machine, PyArray_DATA(self.parameters), PyArray_DATA(x),
                                    PyArray_DATA(dy), n, PyArray_DATA(dx), PyArray_DATA(transposed), self.workspace)
         finally:
-            fnn_fpenv_set(machine.outside)
+            fnn_fpenv_go(machine.outside, machine.inside)
             fnn_give_back(&self.user)
         stopped()
         return dx if out is None else out
@@ -517,11 +517,11 @@ cdef class Engine:
         try:
             self._prepare(&machine, batch.n)
             with nogil:
-                fnn_fpenv_set(machine.inside)
+                fnn_fpenv_go(machine.inside, machine.outside)
                 cost = fnn_step(&self.net, &machine, PyArray_DATA(self.parameters), gradients, NULL, &batch, masks,
                                 self.workspace)
         finally:
-            fnn_fpenv_set(machine.outside)
+            fnn_fpenv_go(machine.outside, machine.inside)
             fnn_give_back(&self.user)
         stopped()
         return cost
@@ -578,10 +578,10 @@ cdef class Engine:
             self._load(state)
             self._prepare(&machine, batch.n)
             with nogil:
-                fnn_fpenv_set(machine.inside)
+                fnn_fpenv_go(machine.inside, machine.outside)
                 cost = self._step(&machine, batch)
         finally:
-            fnn_fpenv_set(machine.outside)
+            fnn_fpenv_go(machine.outside, machine.inside)
             fnn_give_back(&self.user)
         stopped()
         return cost
@@ -624,11 +624,11 @@ cdef class Engine:
                 self._prepare_order(all_rows.n)
                 rows = self.order
             with nogil:
-                fnn_fpenv_set(machine.inside)
+                fnn_fpenv_go(machine.inside, machine.outside)
                 done = self._run(&machine, &all_rows, rows, shuffle, batch_size, epoch, batch, &lr[0], &losses[0],
                                  losses.shape[0], snapshot)
         finally:
-            fnn_fpenv_set(machine.outside)
+            fnn_fpenv_go(machine.outside, machine.inside)
             fnn_give_back(&self.user)
         return done
 

@@ -16,9 +16,9 @@
 #include <stdint.h>
 
 #define FNN_SPAN INT64_C(500000)
-#define FNN_MOST_CREDIT INT64_C(2000000)
-#define FNN_MOST_ALONE INT64_C(2000000000) /* what was stopped for an hour was not slow for an hour */
-enum { FNN_PENALTY = 20, FNN_MOST_PENALTY = 160 };
+#define FNN_MOST_CREDIT INT64_C(4000000)
+#define FNN_MOST_ALONE INT64_C(500000000) /* what was stopped for an hour was not slow for an hour */
+enum { FNN_PENALTY = 12, FNN_MOST_PENALTY = 48 };
 
 typedef struct fnn_account {
     int64_t credit;

@@ -131,10 +131,10 @@ def test_grids_that_give_no_row(tmp_path: Path) -> None:
 
 
 def test_ways_are_those_of_the_library(isa: str, dtype: str) -> None:
-    """By forced facts: limits of a quarter of L2, strides of a page, few rows."""
+    """By forced facts: limits of an eighth of L2, strides of a page, few rows."""
     size = {"float32": 4, "float64": 8}[dtype]
     columns = MiB // size // 64  # of 64 rows they make 1 MB, and whole pages
-    with fastnn.gemm("own"), fastnn.cpu("vendor=unknown,l1=32K,l2=4M"):
+    with fastnn.gemm("own"), fastnn.cpu("vendor=unknown,l1=32K,l2=8M"):
         assert _core.way("forward", dtype, 64, 64, columns) == "packed"  # pages
         assert _core.way("forward", dtype, 64, 64, columns - 1) == "in place"
         assert _core.way("forward", dtype, 64, 66, columns - 1) == "packed"

@@ -82,7 +82,7 @@ static void keep_account(void) {
     require(again > FNN_PENALTY * late && third == 2 * again, "twice as long each time");
     for (int i = 0; i < 100; i++)
         require(alone_after_span(&account, late) <= FNN_MOST_PENALTY * late, "work alone that has an end");
-    require(alone_after_span(&account, INT64_MAX / 4) == FNN_MOST_ALONE, "a second or two at most");
+    require(alone_after_span(&account, INT64_MAX / 4) == FNN_MOST_ALONE, "half a second at most");
     while (account.credit < FNN_MOST_CREDIT)
         require(alone_after_span(&account, 0) == 0, "sharing while it gains");
     require(alone_after_span(&account, FNN_MOST_CREDIT + late) <= FNN_PENALTY * late, "old losses forgotten");

@@ -43,11 +43,15 @@ static inline fnn_fpenv fnn_fpenv_now(void) { return 0; }
 static inline void fnn_fpenv_write(fnn_fpenv to) { (void)to; }
 #endif
 
-/* Writing costs more than reading. */
-static inline void fnn_fpenv_set(fnn_fpenv to) {
-    if (fnn_fpenv_now() != to)
+/* From one to the other and back, as often as need be. Where they differ nothing is read, which takes some nanoseconds; where
+   they do not, only what was noted may have changed. */
+static inline void fnn_fpenv_go(fnn_fpenv to, fnn_fpenv from) {
+    if (to != from || fnn_fpenv_now() != to)
         fnn_fpenv_write(to);
 }
+
+/* Back to what it was, with nothing else changed than what has been noted. */
+static inline void fnn_fpenv_set(fnn_fpenv to) { fnn_fpenv_go(to, to); }
 
 /* Rounding and treatment of denormals of `like`, another thread's; what this one has noted stays. */
 static inline void fnn_fpenv_follow(fnn_fpenv like) {

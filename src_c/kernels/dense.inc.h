@@ -1,7 +1,7 @@
 /* Products of row-major matrices for layers: panels of columns, each divided into tiles (tile.inc.h), read where they are or
    copied first (packed.inc.h), as the caller says.
 
-   Measured on Zen 4, one core, limit 115 GFLOP/s in float32: see bench/. Generates gemm_nn, gemm_nt, gemm_tn, gather,
+   Measured on Zen 4, one core, limit 115 GFLOP/s in float32: see bench/. Generates rows_in_place, rows_copied, rows_turned, gemm_nn, gemm_nt, gemm_tn, gather,
    fill_rows, column_sums, add_outer. */
 
 /* Rows i0 to i1 of the result. The columns are divided into panels of as equal a number of vectors as possible, since a
@@ -72,24 +72,21 @@ FNN_INLINE void KERNEL(product_turned)(real *c, ptrdiff_t ldc, const KERNEL(prod
     }
 }
 
-/* c (M, N) with a as it stands: whole vectors of columns by tiles, the last ones several k a vector. */
-FNN_INLINE void KERNEL(rows_product)(KERNEL(product) * p, ptrdiff_t M, ptrdiff_t N, const int packing) {
-    if (N == 1 && p->ldc == 1) {
-        KERNEL(dots)(p, M);
-        return;
+/* c (M, N) with a as it stands: whole vectors of columns by tiles, the last ones several k a vector. Apart from the way of a few
+   rows, whose time a large frame on the stack would take. */
+#define FNN_ROWS_PRODUCT(packing) \
+    static __attribute__((noinline)) void KERNEL(rows_##packing)(const KERNEL(product) * p, ptrdiff_t M, \
+                                                                 ptrdiff_t N) { \
+        const ptrdiff_t tail = KERNEL(tail_columns)(p->K, N); \
+        if (N > tail && KERNEL(packing) != KERNEL(in_place) && M > FNN_WIDE_ROWS) \
+            KERNEL(packed)(p, NULL, M, N - tail, 0, KERNEL(packing)); \
+        else if (N > tail) \
+            KERNEL(product_rows)(p, 0, M, N - tail, 0, KERNEL(packing)); \
+        KERNEL(tails)(p, M, N - tail, tail, KERNEL(packing) == KERNEL(turned)); \
     }
-    const ptrdiff_t tail = KERNEL(tail_columns)(p->K, N);
-    if (M <= FNN_WIDE_ROWS && packing == KERNEL(in_place)) {
-        p->chained = tail > 0;
-        KERNEL(product_rows)(p, 0, M, N, 0, packing);
-        return;
-    }
-    if (N > tail && packing != KERNEL(in_place) && M > FNN_WIDE_ROWS)
-        KERNEL(packed)(p, NULL, M, N - tail, 0, packing);
-    else if (N > tail)
-        KERNEL(product_rows)(p, 0, M, N - tail, 0, packing);
-    KERNEL(tails)(p, M, N - tail, tail, packing == KERNEL(turned));
-}
+FNN_ROWS_PRODUCT(in_place)
+FNN_ROWS_PRODUCT(copied)
+FNN_ROWS_PRODUCT(turned)
 
 FNN_INLINE KERNEL(product) KERNEL(typed)(const fnn_product *q) {
     return (KERNEL(product)){.a = q->a,
@@ -108,15 +105,24 @@ FNN_INLINE KERNEL(product) KERNEL(typed)(const fnn_product *q) {
 
 static void KERNEL(gemm_nn)(const fnn_product *q) {
     KERNEL(product) p = KERNEL(typed)(q);
-    if (q->blocking.packed)
-        KERNEL(rows_product)(&p, q->M, q->N, KERNEL(copied));
-    else
-        KERNEL(rows_product)(&p, q->M, q->N, KERNEL(in_place));
+    if (q->N == 1 && q->ldc == 1) {
+        KERNEL(dots)(&p, q->M);
+    } else if (q->M <= FNN_WIDE_ROWS) {
+        p.chained = KERNEL(tail_columns)(q->K, q->N) > 0;
+        KERNEL(product_rows)(&p, 0, q->M, q->N, 0, KERNEL(in_place));
+    } else if (q->blocking.packed) {
+        KERNEL(rows_copied)(&p, q->M, q->N);
+    } else {
+        KERNEL(rows_in_place)(&p, q->M, q->N);
+    }
 }
 
 static void KERNEL(gemm_nt)(const fnn_product *q) {
-    KERNEL(product) p = KERNEL(typed)(q);
-    KERNEL(rows_product)(&p, q->M, q->N, KERNEL(turned));
+    const KERNEL(product) p = KERNEL(typed)(q);
+    if (q->N == 1 && q->ldc == 1)
+        KERNEL(dots)(&p, q->M);
+    else
+        KERNEL(rows_turned)(&p, q->M, q->N);
 }
 
 static void KERNEL(gemm_tn)(const fnn_product *q) {

@@ -127,6 +127,7 @@ const fnn_kernels KERNEL(kernels) = {
 #undef FNN_WIDE_SUM
 #undef FNN_WIDE_TILES
 #undef FNN_WIDE_NAMES
+#undef FNN_ROWS_PRODUCT
 #undef FNN_FEW_COLUMNS
 #undef FNN_MANY_ROWS
 #undef FNN_NARROW_ROWS
