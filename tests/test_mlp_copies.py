@@ -172,7 +172,8 @@ def test_settings_come_back_after_the_block() -> None:
     with pytest.raises(ZeroDivisionError), fastnn.isa("base"), fastnn.gemm("own"), fastnn.threads(other):
         raise ZeroDivisionError
     assert fastnn.show_config() == before
-    for wrong in (fastnn.isa("mmx"), fastnn.gemm("gpu"), fastnn.cpu("l2=0"), fastnn.denormals("zero"), fastnn.threads(0)):
+    wrongs = (fastnn.isa("mmx"), fastnn.gemm("gpu"), fastnn.cpu("l2=0"), fastnn.denormals("zero"), fastnn.threads(0))
+    for wrong in wrongs:
         with pytest.raises(ValueError, match="wanted"), wrong:
             pass
     assert fastnn.show_config() == before

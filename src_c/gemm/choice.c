@@ -43,8 +43,9 @@ const char *fnn_family_name(const fnn_cpu *cpu) { return families[cpu->row].name
 
 /* Without a multiply-add instruction BLAS has kernels for what this CPU can do, and only its call costs more. */
 enum { BASE_WORK = 16 * 16 * 16 };
-/* Part of the second-level cache that a right operand may fill where no limit was measured. */
-enum { CACHE_SHARE = 8 };
+/* Part of the second-level cache that a right operand may fill where no limit was measured. A weight gradient reads the left
+   one down its columns, and has less of the cache for the right one. Zen 4 with AVX2, whole steps and bench/grid.py. */
+enum { CACHE_SHARE = 2, GRADIENT_CACHE_SHARE = 8 };
 /* Rows that usually repay copying a panel. With a stride of whole pages every row of a panel lands in the same few cache sets. */
 enum { PACKED_ROWS = 24, PAGE = 4096 };
 /* A kernel call's input gradient of so few rows does not repay turning W over: as dot products BLAS is up to 7 times as fast
@@ -80,8 +81,8 @@ fnn_choice fnn_choose(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_
     const fnn_cpu *cpu = maker->cpu;
     const limits *limit = &families[cpu->row].by_isa[maker->isa];
     const ptrdiff_t row = N * maker->kernels->size, right = K * row; /* the right operand is there: no overflow */
-    const ptrdiff_t in_place = limit->in_place[product],
-                    near = in_place == FROM_CACHES ? cpu->l2 / CACHE_SHARE : in_place;
+    const ptrdiff_t share = product == FNN_WEIGHT_GRADIENT ? GRADIENT_CACHE_SHARE : CACHE_SHARE;
+    const ptrdiff_t in_place = limit->in_place[product], near = in_place == FROM_CACHES ? cpu->l2 / share : in_place;
     const int pages = row % PAGE == 0 && right > cpu->l1;
     /* The rows of an input gradient do not count: for few of them too the alternative is to turn all of W over. */
     const int rows_pay = product == FNN_INPUT_GRADIENT || M >= (limit->rows ? limit->rows : PACKED_ROWS);
