@@ -166,7 +166,7 @@ def test_settings_come_back_after_the_block() -> None:
     facts = fastnn.cpu("l2=300K")
     with fastnn.isa("base"), fastnn.gemm("own"), facts, fastnn.denormals("keep"), fastnn.threads(other):
         inside = fastnn.show_config()
-    assert inside.pop("cpu") == {**before["cpu"], "l2": 300 << 10}
+    assert inside["cpu"]["l2"] == 300 << 10
     assert [inside[choice] for choice in fastnn.config.VARIABLES if choice != "cpu"] == ["base", "own", "keep", other]
     assert fastnn.show_config() == before
     with pytest.raises(ZeroDivisionError), fastnn.isa("base"), fastnn.gemm("own"), fastnn.threads(other):
