@@ -4,15 +4,12 @@
 #include "pass.h"
 
 enum {
-    CHUNK_BYTES = 1 << 20, /* activations kept at a time, if CHUNK_ROWS are not more */
-    CHUNK_ROWS = 1024,
-    BLOCK_BYTES = 32 << 10, /* the first-level cache */
+    CHUNK_ROWS = 1024, /* of activations kept at a time, if the second-level cache does not hold more */
     BLOCK_ROWS = 32,
     MOST_BLOCK_ROWS = 256,   /* of a network whose weights outgrow the caches, … */
     WEIGHT_BYTES = 32 << 10, /* … and bytes of weights that pay for a row */
-    STRIPE_BYTES = 16 << 10,
-    STRIPE_ROWS = 48, /* whole tiles of 4, 6 and 8 rows, whole vectors, and as columns whole tiles */
-    SPAN_BATCH = 256, /* rows of the batch for which a task's share of dz is to be near */
+    STRIPE_ROWS = 48,        /* whole tiles of 4, 6 and 8 rows, whole vectors, and as columns whole tiles */
+    SPAN_BATCH = 256,        /* rows of the batch for which a task's share of dz is to be near */
     ALIGN_BYTES = 64,
     FAR_WEIGHTS = 2 /* second-level caches that a W fills which no block of rows can keep near */
 };
@@ -73,7 +70,7 @@ ptrdiff_t fnn_block_rows(const fnn_net *net, ptrdiff_t rows) {
    those of a whole row of W outgrow the second-level cache, W is divided both ways. */
 static void divide(fnn_layer *layer, const fnn_cpu *cpu, int real_size) {
     const ptrdiff_t column = SPAN_BATCH * real_size, O = layer->n_out;
-    ptrdiff_t bytes = STRIPE_BYTES;
+    ptrdiff_t bytes = cpu->l1 / 2;
     layer->n_spans = 1;
     if (O * column > cpu->l2 / 4)
         bytes = cpu->l2 / 4;
@@ -100,11 +97,11 @@ void fnn_net_plan(fnn_net *net, const fnn_cpu *cpu, int real_size, int n_threads
     net->by_layers = largest >= FAR_WEIGHTS * cpu->l2;
     const ptrdiff_t row_bytes = 2 * units * real_size;
     /* BLOCK_ROWS is a whole number of vectors, as narrow blocks want. */
-    net->least_block = fnn_at_most(fnn_at_least(BLOCK_BYTES / row_bytes / BLOCK_ROWS, 1), 8) * BLOCK_ROWS;
+    net->least_block = fnn_at_most(fnn_at_least(cpu->l1 / row_bytes / BLOCK_ROWS, 1), 8) * BLOCK_ROWS;
     /* Every block reads all weights: where those come from the third-level cache, fewer blocks are faster. */
     net->block =
         fnn_at_least(net->least_block, fnn_at_most(round_up(largest / WEIGHT_BYTES, BLOCK_ROWS), MOST_BLOCK_ROWS));
-    net->longest = round_up(fnn_at_least(CHUNK_BYTES / row_bytes, CHUNK_ROWS), net->block);
+    net->longest = round_up(fnn_at_least(cpu->l2 / row_bytes, CHUNK_ROWS), net->block);
     net->chunk = net->longest;
     /* Sparsity needs the mean activation of the whole batch before it goes back. */
     net->chunk = net->beta > 0 ? fnn_at_least(n, 1) : fnn_at_most(net->chunk, fnn_at_least(n, 1));
