@@ -79,7 +79,10 @@ cdef inline int element(cnp.ndarray a) noexcept:
         return FNN_ELEMENT_f64
     if dtype == NPY_FLOAT16:
         return FNN_ELEMENT_f16
-    return FNN_ELEMENT_long_double if dtype == NPY_LONGDOUBLE else -1
+    if dtype != NPY_LONGDOUBLE:
+        return -1
+    # On Windows NumPy's is a double, whatever the compiler's is.
+    return FNN_ELEMENT_f64 if size == 8 else FNN_ELEMENT_long_double if size == sizeof(long double) else -1
 
 
 cdef inline fnn_array described(cnp.ndarray a) noexcept:

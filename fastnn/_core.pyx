@@ -101,7 +101,7 @@ def set_cpu(text):
                 c.family = int(value)
             else:
                 c.model = int(value)
-        elif key in _CACHES and (size := re.fullmatch("([0-9]{1,9})([KM]?)", value)):
+        elif key in _CACHES and (size := re.fullmatch("([0-9]{1,13})([KM]?)", value)):
             bytes_ = int(size[1]) * _UNITS[size[2]]
             if not (0 if key == "l3" else 4096) <= bytes_ <= 1 << 40:
                 raise ValueError(f"cpu: wanted caches of 4 KB and more, got {part.strip()!r}")

@@ -46,6 +46,7 @@ cdef double row_sum_tolerance = ROW_SUM_TOLERANCE
 # A prediction of a few rows finds its room on the stack.
 cdef enum:
     STACK_BYTES = 16384
+    STACK_REALS = 2048  # as many doubles
 
 # Counts forks: a call that is under way in the parent will never end in the child, where its thread is missing.
 cdef int process = 1
@@ -432,7 +433,7 @@ cdef class Engine:
         cdef Py_ssize_t n = 1 if PyArray_NDIM(x) == 1 else PyArray_DIM(x, 0)
         cdef fnn_machine machine = self._machine()
         cdef Py_ssize_t size = fnn_predict_scratch(&self.net, &machine, n) * self.real_size
-        cdef char[STACK_BYTES] small
+        cdef double[STACK_REALS] small
         cdef void *scratch = small if size <= STACK_BYTES else malloc(size)
         if scratch == NULL:
             raise MemoryError(f"no room for {size} bytes of intermediate outputs")

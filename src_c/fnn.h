@@ -70,6 +70,9 @@ typedef struct fnn_blocking {
     ptrdiff_t k; /* rows of a panel; 0: as many as there is room for */
 } fnn_blocking;
 
+/* Rows of the left operand of a weight gradient that are copied at a time, at most. */
+enum { FNN_GRADIENT_K = 512 };
+
 /* c (M, N) = op(a) op(b) + bias (N,), or + c itself when accumulate; row-major, leading dimensions in elements. */
 typedef struct fnn_product {
     void *c;
@@ -78,7 +81,7 @@ typedef struct fnn_product {
     int accumulate;
     ptrdiff_t M, K, N, lda, ldb, ldc;
     fnn_blocking blocking;
-    void *room; /* for copies of the left operand, or NULL */
+    void *room; /* of a packed weight gradient: reals for FNN_GRADIENT_K rows, or all K, of M + 8 elements; or NULL */
 } fnn_product;
 
 /* y, z (B, O); elementwise kernels see B * O elements. alpha: slope of leaky_relu, scale of elu. y may be z. */

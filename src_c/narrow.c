@@ -1,6 +1,6 @@
 /* The step of networks of narrow layers, where a row would leave most of a vector empty: activations are kept with a feature a
-   line, (n_out, R) for each block of R rows, so that the lanes are rows of the batch and W needs no transposed copy. Same
-   sums, in the same order, as rows.c; the loss sees its outputs with a row a line, as always.
+   line, (n_out, R) for each block of R rows, so that the lanes are rows of the batch and W needs no transposed copy. Sums
+   run over k in order; rows.c may sum last columns otherwise. The loss sees its outputs with a row a line, as always.
 
    The gradient has few elements here and the batch many rows. So the batch goes in shares, each block by block forward and
    back and then to a gradient of its own, all in one thread's cache; the shares' gradients are added up in their order. */

@@ -11,7 +11,7 @@ enum {
     STRIPE_ROWS = 48,        /* whole tiles of 4, 6 and 8 rows, whole vectors, and as columns whole tiles */
     SPAN_BATCH = 256,        /* rows of the batch for which a task's share of dz is to be near */
     ALIGN_BYTES = 64,
-    FAR_WEIGHTS = 2 /* second-level caches that a W fills which no block of rows can keep near */
+    FAR_WEIGHTS = 2 /* times the second-level cache: with a W so large the layers take turns over all rows */
 };
 
 /* Widths up to which lanes may be rows of the batch, and batches from which that can pay; into how many shares a long batch
@@ -52,8 +52,8 @@ static double filled(const fnn_net *net, ptrdiff_t lanes) {
     return (double)with / (double)without;
 }
 
-/* Where what the vectors would be filled up with costs more than narrow layers do: 5 % for turning inputs and outputs over,
-   and sums across lanes that cost as much as 18 rows. Measured on AVX-512, whose tiles end in half a vector. */
+/* Use the feature-major path if filling rows up to whole vectors costs more than that path's own overhead: 5 % for transposing
+   inputs and outputs, and the time of 18 rows for sums across lanes. Measured on Zen 4. */
 int fnn_is_narrow(const fnn_pass *p) {
     const double rows = (double)p->batch.n;
     return p->net->narrow && p->batch.n >= NARROW_BATCH && p->machine->maker.mode != FNN_GEMM_BLAS &&
@@ -162,7 +162,7 @@ ptrdiff_t fnn_net_bytes(const fnn_net *net, int real_size) {
 ptrdiff_t fnn_predict_scratch(const fnn_net *net, const fnn_machine *machine, ptrdiff_t n) {
     ptrdiff_t rows = n;
     if (n > net->least_block) {
-        rows = net->block * machine->n_threads;
+        rows = fnn_at_most(net->block * machine->n_threads, n + net->block);
         if (machine->maker.mode != FNN_GEMM_OWN || net->by_layers) /* a chunk is one block */
             rows = fnn_at_least(rows, fnn_at_most(n, FNN_PREDICT_CHUNK));
     }

@@ -202,7 +202,9 @@ static wait_times await_workers(int joined) {
 
 /* The span is over. One that several callers shared, each with a clock of its own, is taken as spent on a CPU. */
 static void settle(int64_t now) {
-    const int64_t cpu_time = span.caller == &caller_id ? thread_cpu_clock() - span.cpu_time : INT64_MAX;
+    int64_t cpu_time = span.caller == &caller_id ? thread_cpu_clock() - span.cpu_time : INT64_MAX;
+    if (cpu_time < 0) /* another thread, at the address of one that has ended */
+        cpu_time = INT64_MAX;
     const int64_t alone = fnn_close_span(&account, cpu_time);
     atomic_store_explicit(&alone_until, alone ? now + alone : 0, memory_order_relaxed);
 }

@@ -114,8 +114,7 @@ static void blas_gradients(const fnn_pass *p) {
         const ptrdiff_t *rows;
         const char *x = inputs(p, l, &rows);
         fnn_weight_gradient(&p->machine->maker, p->gradients + layer->w * size, x, rows, fnn_at(p, layer->dz),
-                            p->accumulate, p->rows, layer->n_in, layer->n_out, fnn_at(p, p->net->gathered),
-                            fnn_at(p, p->net->scratch));
+                            p->accumulate, p->rows, layer->n_in, layer->n_out, fnn_at(p, p->net->gathered), NULL);
     }
 }
 

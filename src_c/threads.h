@@ -83,14 +83,20 @@ static inline void thread_at_fork(void (*before)(void), void (*in_parent)(void),
     pthread_atfork(before, in_parent, in_child);
 }
 
-/* It takes no signals: Ctrl-C belongs to the interpreter's threads. */
+/* It takes no signals: Ctrl-C belongs to the interpreter's threads. Its stack has room for the panels of kernels, which musl's
+   128 KB would hardly have. */
 static inline int thread_start(thread_result (*run)(void *), void *argument) {
     sigset_t all, before;
     pthread_t thread;
+    pthread_attr_t attributes;
+    if (pthread_attr_init(&attributes))
+        return 0;
+    pthread_attr_setstacksize(&attributes, 1 << 20);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    const int started = !pthread_create(&thread, NULL, run, argument) && !pthread_detach(thread);
+    const int started = !pthread_create(&thread, &attributes, run, argument) && !pthread_detach(thread);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    pthread_attr_destroy(&attributes);
     return started;
 }
 static inline void thread_yield(void) { sched_yield(); }

@@ -13,7 +13,7 @@ typedef struct limits {
        product. */
     ptrdiff_t in_place[3], blas[3];
     int ahead; /* rows of the right operand to prefetch while it is read where it is */
-    int rows;  /* of the left operand that repay copying the right one; 0: as usual */
+    int rows;  /* least M from which copying the right operand pays; 0: PACKED_ROWS */
 } limits;
 
 typedef struct family {
@@ -25,8 +25,18 @@ typedef struct family {
 #define ALL(value) {value, value, value}
 #define BY_CACHES {ALL(FROM_CACHES), ALL(NEVER), 0, 0}
 static const family families[] = {
-    {"AMD Zen 4", FNN_VENDOR_AMD, 25, 16, 255, {BY_CACHES, BY_CACHES, {{2 * MiB, 2 * MiB, NEVER}, ALL(NEVER), 0, 256}}},
-    {"Intel with AVX-512", FNN_VENDOR_INTEL, 6, 0, 255, {BY_CACHES, BY_CACHES, {ALL(MiB), ALL(NEVER), 8, 0}}},
+    {"AMD family 25 (Zen 4)",
+     FNN_VENDOR_AMD,
+     25,
+     16,
+     255,
+     {BY_CACHES, BY_CACHES, {{2 * MiB, 2 * MiB, NEVER}, ALL(NEVER), 0, 256}}},
+    {"Intel family 6 (Xeon with AVX-512)",
+     FNN_VENDOR_INTEL,
+     6,
+     0,
+     255,
+     {BY_CACHES, BY_CACHES, {ALL(MiB), ALL(NEVER), 8, 0}}},
     {"unknown", 0, 0, 0, 0, {BY_CACHES, BY_CACHES, BY_CACHES}}, /* the last one: every other CPU */
 };
 
@@ -84,15 +94,14 @@ fnn_choice fnn_choose(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_
     const ptrdiff_t share = product == FNN_WEIGHT_GRADIENT ? GRADIENT_CACHE_SHARE : CACHE_SHARE;
     const ptrdiff_t in_place = limit->in_place[product], near = in_place == FROM_CACHES ? cpu->l2 / share : in_place;
     const int pages = row % PAGE == 0 && right > cpu->l1;
-    /* The rows of an input gradient do not count: for few of them too the alternative is to turn all of W over. */
+    /* Input gradients copy whatever M is: the alternative is a transposed copy of all of W. */
     const int rows_pay = product == FNN_INPUT_GRADIENT || M >= (limit->rows ? limit->rows : PACKED_ROWS);
     fnn_choice choice = {
         .blas = by_blas(maker, product, limit->blas[product], M, K, N),
         .blocking = {.packed = in_place != NEVER && (right > near || pages) && rows_pay, .ahead = limit->ahead}};
     /* A division costs as much as a row of a small layer. */
     if (choice.blocking.packed) {
-        const ptrdiff_t k = most(LEAST_PANEL, least(cpu->l2 / 4, MOST_PANEL)) / maker->kernels->panel_bytes;
-        choice.blocking.k = product == FNN_WEIGHT_GRADIENT ? least(k, FNN_GRADIENT_K) : k;
+        choice.blocking.k = most(LEAST_PANEL, least(cpu->l2 / 4, MOST_PANEL)) / maker->kernels->panel_bytes;
     }
     return choice;
 }

@@ -32,9 +32,9 @@ int fnn_ever_blas(const fnn_maker *maker);
 void fnn_find_limits(fnn_cpu *cpu);
 const char *fnn_family_name(const fnn_cpu *cpu);
 
-/* A weight gradient is made by no more rows of dw than this at a time, and has room for copies of so many rows of x, if the sum
-   is no shorter: in reals, for a part of n_in rows and sums over B. */
-enum { FNN_GRADIENT_ROWS = 192, FNN_GRADIENT_K = 512 };
+/* A weight gradient is made for at most FNN_GRADIENT_ROWS rows of dw (columns of x) at a time. Returns the reals of room that
+   copies of their part of x need, for n_in columns and a batch of B. */
+enum { FNN_GRADIENT_ROWS = 192 };
 static inline ptrdiff_t fnn_weight_gradient_room(ptrdiff_t n_in, ptrdiff_t B) {
     enum { TILE = 8 }; /* rows of the highest tile, to whole ones of which n_in is rounded up */
     return ((n_in < FNN_GRADIENT_ROWS ? n_in : FNN_GRADIENT_ROWS) + TILE) * (B < FNN_GRADIENT_K ? B : FNN_GRADIENT_K);

@@ -1,6 +1,6 @@
 /* Products for narrow layers, whose rows are shorter than a vector: here the lanes are rows of the batch. A block of R rows is
-   kept with one feature a line, (n, R), R a whole number of vectors. Every element of an output is the same chain of
-   multiply-adds, in the same order, as in dense.inc.h. Generates narrow_forward, narrow_input_gradient,
+   kept with one feature a line, (n, R), R a whole number of vectors. Every element of an output is one chain of
+   multiply-adds over k in order; dense.inc.h may sum the last columns otherwise. Generates narrow_forward, narrow_input_gradient,
    narrow_parameter_gradient, narrow_pack, narrow_unpack. */
 
 /* z (O, R) = W transposed x (I, R) + b */

@@ -1,11 +1,11 @@
-/* Panels: parts of an operand copied side by side, so that they stay in the first-level cache, and in a few pages, while tile
-   after tile reads them. Rows a multiple of 4 KB apart would fall into the same few cache sets. On Zen 4 with AVX-512 reading
+/* Panels: contiguous copies of parts of an operand, small enough for the second-level cache and in few pages, which tile after
+   tile reads line by line. Rows a multiple of 4 KB apart would fall into the same few cache sets. On Zen 4 with AVX-512 reading
    them where they are is as fast; on Intel a product of 512 x 1024 x 1024 went from 78 to 178 GFLOP/s by copying (limit 232),
    its weight gradient, with both operands copied, from 68 to 173.
 
    Generates panel_rows, pack, product_part, copy_left, packed. */
 
-/* How tiles read the right operand: where it is; or from a panel that fits the first-level cache, with its rows copied
+/* How tiles read the right operand: where it is; or from a panel, with its rows copied
    because they are scattered, or turned over because it is given as (N, K). */
 enum { KERNEL(in_place), KERNEL(copied), KERNEL(turned) };
 enum { KERNEL(panel_size) = (64 << 10) / sizeof(real) };
@@ -65,7 +65,8 @@ FNN_INLINE void KERNEL(copy_left)(real *to, const KERNEL(product) * p, ptrdiff_t
 FNN_INLINE void KERNEL(packed)(const KERNEL(product) * p, real *room, ptrdiff_t M, ptrdiff_t N, const int transposed,
                                const int packing) {
     real panel[KERNEL(panel_size)] __attribute__((aligned(64)));
-    const ptrdiff_t most = KERNEL(panel_rows)(p, FNN_TILE_VECTORS * VL);
+    const ptrdiff_t rows = KERNEL(panel_rows)(p, FNN_TILE_VECTORS * VL);
+    const ptrdiff_t most = transposed && rows > FNN_GRADIENT_K ? FNN_GRADIENT_K : rows;
     for (ptrdiff_t k0 = 0; k0 == 0 || k0 < p->K; k0 += most) {
         const ptrdiff_t K = p->K - k0 < most ? p->K - k0 : most;
         KERNEL(product) part = KERNEL(product_part)(p, k0, K, 0);

@@ -1,8 +1,9 @@
 /* The register tile that all products are made of: MR x NV vectors of the result stay in registers while one element of the
    left operand after the other is broadcast and multiplied with a row of the right one.
 
-   Every element of a result is one chain of multiply-adds over k = 0, 1, 2 …, starting at the bias, whichever tile it falls
-   into: a row's result does not depend on the other rows, and an element's sum not on how the work was divided.
+   An element in whole vectors is one chain of multiply-adds over k = 0, 1, 2 …, starting at the bias, whichever tile it falls
+   into. The last columns, and single ones, are summed as tail.inc.h says. In no case does the order depend on the other rows or
+   on how the work was divided.
 
    Generates tail_columns, finish_tail, tile and the tables of tiles by height and width. */
 

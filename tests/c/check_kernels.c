@@ -59,18 +59,31 @@ static void expect_product(const char *what, const void *c, const void *a, ptrdi
         }
 }
 
+/* Every way to read the operands; a packed weight gradient needs room, in which parts of K of two rows are cut off too. */
 static void check_products(ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
+    static const fnn_blocking ways[] = {{0, 0, 0}, {0, 2, 0}, {1, 0, 0}, {1, 0, 2}};
     void *a = numbers(M * K), *b = numbers(K * N), *bias = numbers(N), *c = numbers(M * N), *turned = numbers(M * K);
-    k->gemm_nn(c, a, NULL, b, bias, 0, M, K, N);
-    expect_product("gemm_nn", c, a, K, 1, b, N, 1, bias, M, K, N);
-    k->gemm_nt(c, a, b, M, K, N); /* b as (N, K) */
-    expect_product("gemm_nt", c, a, K, 1, b, 1, K, NULL, M, K, N);
-    k->gemm_tn(c, a, NULL, b, 0, K, M, N, 0, M); /* a as (K, M) */
-    expect_product("gemm_tn", c, a, 1, M, b, N, 1, NULL, M, K, N);
+    void *room = numbers(fnn_weight_gradient_room(M, K));
+    for (size_t way = 0; way < sizeof ways / sizeof *ways; way++) {
+        fnn_product p = {.c = c, .a = a, .b = b, .M = M, .K = K, .N = N, .lda = K, .ldb = N, .ldc = N};
+        p.blocking = ways[way];
+        p.bias = bias;
+        k->gemm_nn(&p);
+        expect_product("gemm_nn", c, a, K, 1, b, N, 1, bias, M, K, N);
+        p.bias = NULL;
+        p.ldb = K;
+        k->gemm_nt(&p); /* b as (N, K) */
+        expect_product("gemm_nt", c, a, K, 1, b, 1, K, NULL, M, K, N);
+        p.ldb = N;
+        p.lda = M;
+        p.room = room;
+        k->gemm_tn(&p); /* a as (K, M) */
+        expect_product("gemm_tn", c, a, 1, M, b, N, 1, NULL, M, K, N);
+    }
     k->transpose(turned, a, M, K);
     for (ptrdiff_t i = 0; i < M * K; i++)
         expect("transpose", i, at(turned, i % K * M + i / K), at(a, i), 0);
-    free(a), free(b), free(bias), free(c), free(turned);
+    free(a), free(b), free(bias), free(c), free(turned), free(room);
 }
 
 static double sigmoid(double z) { return 1 / (1 + exp(-z)); }
@@ -161,7 +174,7 @@ static void check_adam(ptrdiff_t n) {
 
 /* I-H-O with tanh and a softmax cross-entropy, whose gradient must be the slope of its cost, and the same to the bit on every
    number of threads. */
-static void check_network(ptrdiff_t I, ptrdiff_t H, ptrdiff_t O, ptrdiff_t B) {
+static void check_network(const fnn_cpu *cpu, ptrdiff_t I, ptrdiff_t H, ptrdiff_t O, ptrdiff_t B) {
     enum { THREADS = 4 };
     fnn_layer layers[2] = {
         {.n_in = I, .n_out = H, .w = 0, .b = I * H, .activation = FNN_tanh, .keep = 1},
@@ -169,7 +182,7 @@ static void check_network(ptrdiff_t I, ptrdiff_t H, ptrdiff_t O, ptrdiff_t B) {
     };
     fnn_net net = {.dtype = dtype, .n_layers = 2, .loss = FNN_softmax_cross_entropy, .logits = 1, .loss_scale = 1};
     net.layers = layers;
-    fnn_net_plan(&net, k->size, THREADS, B);
+    fnn_net_plan(&net, cpu, k->size, THREADS, B);
     const ptrdiff_t n = layers[1].b + O;
     void *workspace = malloc((size_t)fnn_net_bytes(&net, k->size)), *p = numbers(n), *x = numbers(B * I);
     void *gradients[2] = {numbers(n), numbers(n)};
@@ -181,7 +194,8 @@ static void check_network(ptrdiff_t I, ptrdiff_t H, ptrdiff_t O, ptrdiff_t B) {
     for (ptrdiff_t i = 0; i < B; i++)
         labels[i] = i * 5 % O;
     const fnn_batch batch = {.x = x, .labels = labels, .n = B};
-    fnn_machine machine = {.kernels = k, .parallel = fnn_parallel, .isa = isa, .gemm = FNN_GEMM_OWN};
+    fnn_machine machine = {.parallel = fnn_parallel};
+    machine.maker = (fnn_maker){.kernels = k, .cpu = cpu, .dtype = dtype, .isa = isa, .mode = FNN_GEMM_OWN};
     for (int i = 0; i < 2; i++) {
         machine.n_threads = i ? THREADS : 1;
         fnn_step(&net, &machine, p, gradients[i], NULL, &batch, FNN_NO_DROPOUT, workspace);
@@ -232,6 +246,10 @@ static void check_random(void) {
 }
 
 static void check_all(void) {
+    fnn_cpu here, small = {.l1 = 4 << 10, .l2 = 4 << 10};
+    fnn_cpu_read(&here);
+    fnn_find_limits(&here);
+    fnn_find_limits(&small);
     static const ptrdiff_t lengths[] = {1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 33};
     enum { N_LENGTHS = sizeof lengths / sizeof *lengths };
     for (dtype = 0; dtype < FNN_N_DTYPES; dtype++) {
@@ -246,8 +264,9 @@ static void check_all(void) {
             check_softmax(5, lengths[i]);
             check_adam(lengths[i]);
         }
-        check_network(3, 5, 2, 400);    /* features in line */
-        check_network(20, 130, 11, 70); /* rows in line */
+        check_network(&here, 3, 5, 2, 400);     /* features in line */
+        check_network(&here, 20, 130, 11, 70);  /* rows in line */
+        check_network(&small, 20, 250, 11, 70); /* layer by layer, everything copied */
         check_random();
     }
 }
