@@ -46,6 +46,13 @@ def set_isa(name):
     active[FNN_F64] = fnn_kernels_for(settings.isa, FNN_F64)
 
 
+def _number(choice, mode, modes):
+    """Where ``mode`` stands among ``modes``; ValueError where it does not."""
+    if mode not in modes:
+        raise ValueError(f"{choice}: wanted one of {', '.join(modes)}, got {mode!r}")
+    return modes.index(mode)
+
+
 def gemm():
     """How products are made: "auto", "own" or "blas"."""
     return _GEMM_MODES[settings.gemm]
@@ -53,9 +60,7 @@ def gemm():
 
 def set_gemm(mode):
     """Make products by own kernels, BLAS, or the faster of the two ("auto") from now on."""
-    if mode not in _GEMM_MODES:
-        raise ValueError(f"gemm: wanted one of {', '.join(_GEMM_MODES)}, got {mode!r}")
-    settings.gemm = _GEMM_MODES.index(mode)
+    settings.gemm = _number("gemm", mode, _GEMM_MODES)
 
 
 def denormals():
@@ -65,9 +70,7 @@ def denormals():
 
 def set_denormals(mode):
     """From now on calls of a network take denormals for zero ("flush"), or as the calling thread does ("keep")."""
-    if mode not in _DENORMALS:
-        raise ValueError(f"denormals: wanted one of {', '.join(_DENORMALS)}, got {mode!r}")
-    settings.denormals = _DENORMALS.index(mode)
+    settings.denormals = _number("denormals", mode, _DENORMALS)
 
 
 _VENDORS = {fnn_vendors[i].decode(): i for i in range(FNN_N_VENDORS)}

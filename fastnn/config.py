@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,21 @@ VARIABLES = {
     "denormals": "FASTNN_DENORMALS",
     "threads": "FASTNN_NUM_THREADS",
 }
+
+
+@contextlib.contextmanager
+def _within(get: Callable[[], Any], put: Callable[[Any], None], value: Any) -> Iterator[None]:
+    """A choice of the whole process for a block of code."""
+    before = get()
+    put(value)
+    try:
+        yield
+    finally:
+        put(before)
+
+
+def _facts_in_force() -> str:
+    return ",".join(f"{name}={value}" for name, value in _core.cpu().items() if name != "limits")
 
 
 @contextlib.contextmanager
@@ -45,12 +60,8 @@ def isa(name: str) -> Iterator[None]:
     >>> y
     array([0., 2.])
     """
-    before = _core.isa()
-    _core.set_isa(name)
-    try:
+    with _within(_core.isa, _core.set_isa, name):
         yield
-    finally:
-        _core.set_isa(before)
 
 
 @contextlib.contextmanager
@@ -79,12 +90,8 @@ def gemm(mode: str) -> Iterator[None]:
     >>> y
     array([[1., 1.]])
     """
-    before = _core.gemm()
-    _core.set_gemm(mode)
-    try:
+    with _within(_core.gemm, _core.set_gemm, mode):
         yield
-    finally:
-        _core.set_gemm(before)
 
 
 @contextlib.contextmanager
@@ -121,12 +128,8 @@ def denormals(mode: str) -> Iterator[None]:
     ...     net.predict([1e-40])
     array([0.], dtype=float32)
     """
-    before = _core.denormals()
-    _core.set_denormals(mode)
-    try:
+    with _within(_core.denormals, _core.set_denormals, mode):
         yield
-    finally:
-        _core.set_denormals(before)
 
 
 @contextlib.contextmanager
@@ -157,12 +160,8 @@ def threads(n: int) -> Iterator[None]:
     >>> y
     array([0., 0., 0.])
     """
-    before = _core.num_threads()
-    _core.set_num_threads(n)
-    try:
+    with _within(_core.num_threads, _core.set_num_threads, n):
         yield
-    finally:
-        _core.set_num_threads(before)
 
 
 @contextlib.contextmanager
@@ -192,12 +191,8 @@ def cpu(facts: str) -> Iterator[None]:
     >>> with fastnn.cpu("vendor=intel,family=6,l2=2M"):
     ...     net = fastnn.MLP([784, 2048, 10])
     """
-    before = ",".join(f"{name}={value}" for name, value in _core.cpu().items() if name != "limits")
-    _core.set_cpu(facts)
-    try:
+    with _within(_facts_in_force, _core.set_cpu, facts):
         yield
-    finally:
-        _core.set_cpu(before)
 
 
 def show_config() -> dict[str, Any]:

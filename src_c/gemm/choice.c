@@ -100,8 +100,7 @@ fnn_choice fnn_choose(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_
         .blas = by_blas(maker, product, limit->blas[product], M, K, N),
         .blocking = {.packed = in_place != NEVER && (right > near || pages) && rows_pay, .ahead = limit->ahead}};
     /* A division costs as much as a row of a small layer. */
-    if (choice.blocking.packed) {
+    if (choice.blocking.packed)
         choice.blocking.k = most(LEAST_PANEL, least(cpu->l2 / 4, MOST_PANEL)) / maker->kernels->panel_bytes;
-    }
     return choice;
 }

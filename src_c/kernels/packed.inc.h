@@ -5,8 +5,8 @@
 
    Generates panel_rows, pack, product_part, copy_left, packed. */
 
-/* How tiles read the right operand: where it is; or from a panel, with its rows copied
-   because they are scattered, or turned over because it is given as (N, K). */
+/* How tiles read the right operand: where it is; or from a panel, with its rows copied because they are scattered or far away,
+   or turned over because it is given as (N, K). */
 enum { KERNEL(in_place), KERNEL(copied), KERNEL(turned) };
 enum { KERNEL(panel_size) = (64 << 10) / sizeof(real) };
 
