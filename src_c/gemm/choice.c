@@ -78,29 +78,31 @@ int fnn_ever_blas(const fnn_maker *maker) {
 static int by_blas(const fnn_maker *maker, int product, ptrdiff_t from, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
     if (maker->mode != FNN_GEMM_AUTO)
         return maker->mode == FNN_GEMM_BLAS;
-    const double work = (double)M * (double)K * (double)N;
     if (maker->isa == FNN_ISA_BASE)
-        return work > BASE_WORK;
+        return (double)M * (double)K * (double)N > BASE_WORK;
     if (maker->alone && product == FNN_INPUT_GRADIENT && M <= FEW_ROWS && (M == 1 || M * N <= FEW_RESULTS) &&
-        K >= DOT_LENGTH && work <= BLAS_SMALL)
+        K >= DOT_LENGTH && (double)M * (double)K * (double)N <= BLAS_SMALL)
         return 1;
     return from != NEVER && K * N * maker->kernels->size >= from;
 }
 
-fnn_choice fnn_choose(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
+/* Whether the right operand (K, N) is copied. */
+static int is_packed(const fnn_maker *maker, int product, ptrdiff_t in_place, ptrdiff_t K, ptrdiff_t N) {
     const fnn_cpu *cpu = maker->cpu;
-    const limits *limit = &families[cpu->row].by_isa[maker->isa];
-    const ptrdiff_t row = N * maker->kernels->size, right = K * row; /* the right operand is there: no overflow */
+    const ptrdiff_t row = N * maker->kernels->size, right = K * row; /* it is there: no overflow */
     const ptrdiff_t share = product == FNN_WEIGHT_GRADIENT ? GRADIENT_CACHE_SHARE : CACHE_SHARE;
-    const ptrdiff_t in_place = limit->in_place[product], near = in_place == FROM_CACHES ? cpu->l2 / share : in_place;
-    const int pages = row % PAGE == 0 && right > cpu->l1;
+    const ptrdiff_t near = in_place == FROM_CACHES ? cpu->l2 / share : in_place;
+    return in_place != NEVER && (right > near || (row % PAGE == 0 && right > cpu->l1));
+}
+
+fnn_choice fnn_choose(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
+    const limits *limit = &families[maker->cpu->row].by_isa[maker->isa];
+    fnn_choice choice = {.blas = by_blas(maker, product, limit->blas[product], M, K, N),
+                         .blocking.ahead = limit->ahead};
     /* Input gradients copy whatever M is: the alternative is a transposed copy of all of W. */
-    const int rows_pay = product == FNN_INPUT_GRADIENT || M >= (limit->rows ? limit->rows : PACKED_ROWS);
-    fnn_choice choice = {
-        .blas = by_blas(maker, product, limit->blas[product], M, K, N),
-        .blocking = {.packed = in_place != NEVER && (right > near || pages) && rows_pay, .ahead = limit->ahead}};
-    /* A division costs as much as a row of a small layer. */
-    if (choice.blocking.packed)
-        choice.blocking.k = most(LEAST_PANEL, least(cpu->l2 / 4, MOST_PANEL)) / maker->kernels->panel_bytes;
+    if (product == FNN_INPUT_GRADIENT || M >= (limit->rows ? limit->rows : PACKED_ROWS))
+        choice.blocking.packed = is_packed(maker, product, limit->in_place[product], K, N);
+    if (choice.blocking.packed) /* a division costs as much as a row of a small layer */
+        choice.blocking.k = most(LEAST_PANEL, least(maker->cpu->l2 / 4, MOST_PANEL)) / maker->kernels->panel_bytes;
     return choice;
 }
