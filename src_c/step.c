@@ -34,6 +34,28 @@ static part part_of(const fnn_net *net, ptrdiff_t task) {
     return q;
 }
 
+/* Stretches of memory that a part of W is. Whole rows lie one behind the other. */
+typedef struct lines {
+    ptrdiff_t count, length;
+} lines;
+
+static lines lines_of(const part *q) {
+    const ptrdiff_t rows = q->i1 - q->i0, width = q->o1 - q->o0;
+    return width == q->layer->n_out ? (lines){1, rows * width} : (lines){rows, width};
+}
+
+/* Whoever wants the squares of all weights adds those of the parts, in their order, and gets the same bits. */
+static double squares_of(const fnn_pass *p, const part *q) {
+    const lines of = lines_of(q);
+    double sum = 0, squares;
+    for (ptrdiff_t i = 0; i < of.count; i++) {
+        p->k->sum_of_squares(&squares, fnn_weights(p, q->l) + ((q->i0 + i) * q->layer->n_out + q->o0) * p->k->size,
+                             of.length);
+        sum += squares;
+    }
+    return sum;
+}
+
 /* The rows that a layer sees as its inputs, and which of them. */
 static const char *inputs(const fnn_pass *p, int l, const ptrdiff_t **rows) {
     const fnn_layer *before = &p->net->layers[l - 1];
@@ -77,24 +99,17 @@ static void parameter_task(void *context, ptrdiff_t task, int slot) {
         if (with_biases)
             k->column_sums(db, dz, NULL, NULL, p->accumulate, p->rows, O);
     }
-    /* Whole rows of W lie one behind the other. */
-    const ptrdiff_t lines = width == O ? 1 : q.i1 - q.i0, n = width == O ? (q.i1 - q.i0) * O : width;
-    double squares = 0;
-    for (ptrdiff_t i = 0; i < lines; i++) {
+    if (p->finish && net->l2 > 0)
+        p->sums[task] = squares_of(p, &q);
+    const lines of = lines_of(&q);
+    for (ptrdiff_t i = 0; i < of.count; i++) {
         const ptrdiff_t at = w + i * O;
         char *gradient = dw + i * ldw * size;
-        const char *weights = p->parameters + at * size;
-        if (p->finish && net->l2 > 0) {
-            double sum;
-            k->sum_of_squares(&sum, weights, n);
-            squares += sum;
-            if (!p->fused) /* the caller gets, or clips, the gradient of the whole cost */
-                k->add_outer(gradient, weights, NULL, NULL, p->l2, 1, n);
-        }
+        if (p->finish && net->l2 > 0 && !p->fused) /* the caller gets, or clips, the gradient of the whole cost */
+            k->add_outer(gradient, p->parameters + at * size, NULL, NULL, p->l2, 1, of.length);
         if (p->update)
-            update(p, at, gradient, &p->for_weights, n);
+            update(p, at, gradient, &p->for_weights, of.length);
     }
-    p->sums[task] = squares;
     if (p->update && with_biases)
         update(p, layer->b, db, &p->for_biases, O);
 }
@@ -144,17 +159,6 @@ static double sparsity(const fnn_pass *p) {
         cost += fnn_kl_row(net->dtype, row, layer->n_out, p->targets.scale, net->rho, net->beta);
     }
     return cost;
-}
-
-static double squared_weights(const fnn_pass *p) {
-    double sum = 0;
-    for (int l = 0; l < p->net->n_layers; l++) {
-        const fnn_layer *layer = &p->net->layers[l];
-        double part;
-        p->k->sum_of_squares(&part, p->parameters + layer->w * p->k->size, layer->n_in * layer->n_out);
-        sum += part;
-    }
-    return sum;
 }
 
 /* The cost of the rows of a chunk, and their dz. */
@@ -239,11 +243,10 @@ double fnn_step(const fnn_net *net, const fnn_machine *machine, void *parameters
     cost *= net->loss_scale;
     if (net->l2 > 0) {
         double squares = 0;
-        if (p.backward)
-            for (ptrdiff_t i = 0; i < net->n_tasks; i++)
-                squares += p.sums[i];
-        else
-            squares = squared_weights(&p);
+        for (ptrdiff_t i = 0; i < net->n_tasks; i++) {
+            const part q = part_of(net, i);
+            squares += p.backward ? p.sums[i] : squares_of(&p, &q);
+        }
         cost += 0.5 * p.l2 * squares;
     }
     if (clip)

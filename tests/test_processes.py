@@ -374,7 +374,9 @@ def test_beside_the_thread_pools_of_others() -> None:
                     alone = [job(None) for job in jobs[:3]]
                     with ThreadPoolExecutor(3) as pool:
                         together = list(pool.map(lambda job: job(None), jobs))
-                    assert together == alone * 2, gemm
+                    # BLAS adds in another order with fewer threads, and KMeans takes them away while it runs.
+                    same = np.array_equal if gemm == "own" else np.allclose
+                    assert all(same(*pair) for pair in zip(together, alone * 2)), gemm
         print("fine")
     """
     assert_fine(run(code))
