@@ -5,7 +5,7 @@
 #include "pass.h"
 
 /* Columns of a task: whole tiles of every instruction set, and no more than this many tasks; rows where columns are few. */
-enum { TILES = 48, MOST_COLUMN_TASKS = 32, FEW_COLUMNS = 4 * TILES, TASK_ROWS = 32 };
+enum { TILES = 48, MOST_COLUMN_TASKS = 32, FEW_COLUMNS = 4 * TILES };
 
 typedef struct products {
     const fnn_pass *p;
@@ -37,7 +37,7 @@ static void product_task(void *context, ptrdiff_t task, int slot) {
 static void product(const fnn_pass *p, int l, int backward) {
     const fnn_layer *layer = &p->net->layers[l];
     const ptrdiff_t width = backward ? layer->n_in : layer->n_out;
-    products q = {.p = p, .l = l, .backward = backward, .columns = width, .rows = TASK_ROWS, .n_columns = 1};
+    products q = {.p = p, .l = l, .backward = backward, .columns = width, .rows = p->block, .n_columns = 1};
     if (width > FEW_COLUMNS) {
         q.columns = fnn_at_least((width + TILES * MOST_COLUMN_TASKS - 1) / (TILES * MOST_COLUMN_TASKS), 1) * TILES;
         q.n_columns = (width + q.columns - 1) / q.columns;

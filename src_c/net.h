@@ -19,7 +19,7 @@ typedef struct fnn_layer {
        y), output after dropout a (else y), gradient dz, all (chunk, n_out); W transposed (n_out, n_in), from layer 1 on; the
        row that sparsity adds to the gradient, (n_out,). */
     ptrdiff_t y, z, a, dz, wt, sparse;
-    ptrdiff_t stripe, span;       /* rows and columns of W in one task of the parameter phase, … */
+    ptrdiff_t stripe, span;       /* rows and columns of W in one task of the parameter phase, at most, … */
     ptrdiff_t n_stripes, n_spans; /* … and how many of each there are */
 } fnn_layer;
 
@@ -36,7 +36,7 @@ typedef struct fnn_net {
     /* Filled by fnn_net_plan. */
     ptrdiff_t n_parameters, widest;
     int narrow;        /* training may keep features, not rows, in line */
-    int by_layers;     /* some W is far larger than the caches: layer by layer over all rows, not block by block */
+    int far;           /* some W is far larger than the caches */
     ptrdiff_t longest; /* the chunk of a long batch */
     ptrdiff_t chunk;   /* rows whose activations are kept at a time; a longer batch's gradient is summed over chunks */
     ptrdiff_t block;   /* rows that go through all layers together, at most */

@@ -61,8 +61,12 @@ static inline int fnn_threads_for(const fnn_pass *p, double work) {
 enum { FNN_LANES = 16 };
 /* plan.c: whether this batch is trained by narrow.c. */
 int fnn_is_narrow(const fnn_pass *p);
+/* plan.c: whether so many rows go layer by layer, not block by block. */
+int fnn_by_layers(const fnn_net *net, const fnn_maker *maker, ptrdiff_t rows);
 /* plan.c: rows of a block, of a chunk of so many. */
 ptrdiff_t fnn_block_rows(const fnn_net *net, ptrdiff_t rows);
+/* plan.c: where a stripe of W begins. */
+ptrdiff_t fnn_stripe_start(const fnn_layer *layer, ptrdiff_t i);
 /* plan.c: rows of a share of a batch of n. */
 ptrdiff_t fnn_narrow_rows(const fnn_net *net, ptrdiff_t n);
 /* narrow.c: the cost of the batch, and its gradient in p->gradients. */

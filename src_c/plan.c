@@ -4,13 +4,15 @@
 #include "pass.h"
 
 enum {
-    CHUNK_ROWS = 1024, /* of activations kept at a time, if the second-level cache does not hold more */
-    BLOCK_ROWS = 32,
+    CHUNK_ROWS = 1024,       /* of activations kept at a time, if the second-level cache does not hold more */
+    BLOCK_ROWS = 32,         /* a whole number of vectors, as narrow blocks want */
     MOST_BLOCK_ROWS = 256,   /* of a network whose weights outgrow the caches, … */
     WEIGHT_BYTES = 32 << 10, /* … and bytes of weights that pay for a row */
+    TILE_ROWS = 4,           /* of the least tile that hides the latency of a multiply-add */
     STRIPE_ROWS = 48,        /* whole tiles of 4, 6 and 8 rows, whole vectors, and as columns whole tiles */
     SPAN_BATCH = 256,        /* rows of the batch for which a task's share of dz is to be near */
     ALIGN_BYTES = 64,
+    LAYERS_ROWS = 32,
     FAR_WEIGHTS = 2 /* times the second-level cache: with a W so large the layers take turns over all rows */
 };
 
@@ -60,10 +62,25 @@ int fnn_is_narrow(const fnn_pass *p) {
            filled(p->net, fnn_at_most(p->k->vector_bytes, 32) / p->k->size) * rows > 1.05 * rows + 18;
 }
 
-/* Two blocks at least, if they are not shorter than what the first-level cache wants: for two threads. */
+/* A W that is copied, or far larger than the caches, then comes in once and not once a block. Few rows are a block anyway, and
+   read W best in rows as long as can be. */
+int fnn_by_layers(const fnn_net *net, const fnn_maker *maker, ptrdiff_t rows) {
+    int layers = net->far;
+    for (int l = 0; l < net->n_layers && !layers; l++)
+        layers = fnn_choose(maker, FNN_FORWARD, rows, net->layers[l].n_in, net->layers[l].n_out).blocking.packed;
+    return layers && rows >= LAYERS_ROWS;
+}
+
+/* Equal blocks, and two threads get as many each. */
 ptrdiff_t fnn_block_rows(const fnn_net *net, ptrdiff_t rows) {
-    const ptrdiff_t half = round_up((rows + 1) / 2, BLOCK_ROWS);
-    return fnn_at_most(fnn_at_most(net->block, fnn_at_least(net->least_block, half)), rows);
+    const ptrdiff_t pairs = (rows + 2 * net->block - 1) / (2 * net->block);
+    return rows <= net->least_block ? rows : round_up((rows + 2 * pairs - 1) / (2 * pairs), TILE_ROWS);
+}
+
+/* The first row of stripe i: equal stripes, but of whole tiles. */
+ptrdiff_t fnn_stripe_start(const fnn_layer *layer, ptrdiff_t i) {
+    enum { TILES = STRIPE_ROWS / 2 };
+    return i == layer->n_stripes ? layer->n_in : (i * layer->n_in / layer->n_stripes + TILES / 2) / TILES * TILES;
 }
 
 /* Parts of W for the tasks of the parameter phase. Each reads its columns of dz and its rows of x over the whole batch: where
@@ -78,9 +95,12 @@ static void divide(fnn_layer *layer, const fnn_cpu *cpu, int real_size) {
         layer->n_spans = (O * column + cpu->l2 / 4 - 1) / (cpu->l2 / 4);
     layer->span = layer->n_spans == 1 ? O : round_up((O + layer->n_spans - 1) / layer->n_spans, STRIPE_ROWS);
     layer->n_spans = (O + layer->span - 1) / layer->span;
-    layer->stripe =
-        fnn_at_most(fnn_at_least(bytes / (layer->span * real_size) / STRIPE_ROWS, 1) * STRIPE_ROWS, FNN_GRADIENT_ROWS);
-    layer->n_stripes = (layer->n_in + layer->stripe - 1) / layer->stripe;
+    const ptrdiff_t stripe = fnn_at_most(fnn_at_least(bytes / (layer->span * real_size), STRIPE_ROWS),
+                                         FNN_GRADIENT_ROWS - STRIPE_ROWS / 2 - 1);
+    layer->n_stripes = fnn_at_least((layer->n_in + stripe / 2) / stripe, 1);
+    layer->stripe = 0;
+    for (ptrdiff_t i = 0; i < layer->n_stripes; i++)
+        layer->stripe = fnn_at_least(layer->stripe, fnn_stripe_start(layer, i + 1) - fnn_stripe_start(layer, i));
 }
 
 void fnn_net_plan(fnn_net *net, const fnn_cpu *cpu, int real_size, int n_threads, ptrdiff_t n) {
@@ -94,13 +114,12 @@ void fnn_net_plan(fnn_net *net, const fnn_cpu *cpu, int real_size, int n_threads
     }
     net->widest = widest;
     net->narrow = is_narrow(net);
-    net->by_layers = largest >= FAR_WEIGHTS * cpu->l2;
+    net->far = largest >= FAR_WEIGHTS * cpu->l2;
     const ptrdiff_t row_bytes = 2 * units * real_size;
-    /* BLOCK_ROWS is a whole number of vectors, as narrow blocks want. */
     net->least_block = fnn_at_most(fnn_at_least(cpu->l1 / row_bytes / BLOCK_ROWS, 1), 8) * BLOCK_ROWS;
     /* Every block reads all weights: where those come from the third-level cache, fewer blocks are faster. */
-    net->block =
-        fnn_at_least(net->least_block, fnn_at_most(round_up(largest / WEIGHT_BYTES, BLOCK_ROWS), MOST_BLOCK_ROWS));
+    net->block = fnn_at_least(fnn_at_least(net->least_block, 2 * BLOCK_ROWS),
+                              fnn_at_most(round_up(largest / WEIGHT_BYTES, BLOCK_ROWS), MOST_BLOCK_ROWS));
     net->longest = round_up(fnn_at_least(cpu->l2 / row_bytes, CHUNK_ROWS), net->block);
     net->chunk = net->longest;
     /* Sparsity needs the mean activation of the whole batch before it goes back. */
@@ -150,8 +169,7 @@ void fnn_net_plan(fnn_net *net, const fnn_cpu *cpu, int real_size, int n_threads
     net->scratch = used;
     used += n_threads * net->scratch_size;
     net->sums = used * real_size;
-    net->n_sums =
-        fnn_at_least(fnn_at_least(net->n_tasks, shares), (net->chunk + net->least_block - 1) / net->least_block);
+    net->n_sums = fnn_at_least(fnn_at_least(net->n_tasks, shares), net->chunk / net->block + 2);
     net->workspace = used;
 }
 
@@ -163,7 +181,9 @@ ptrdiff_t fnn_predict_scratch(const fnn_net *net, const fnn_machine *machine, pt
     ptrdiff_t rows = n;
     if (n > net->least_block) {
         rows = fnn_at_most(net->block * machine->n_threads, n + net->block);
-        if (machine->maker.mode != FNN_GEMM_OWN || net->by_layers) /* a chunk is one block */
+        if (machine->maker.mode != FNN_GEMM_OWN ||
+            fnn_by_layers(net, &machine->maker, fnn_at_most(n, FNN_PREDICT_CHUNK)))
+            /* a chunk is one block */
             rows = fnn_at_least(rows, fnn_at_most(n, FNN_PREDICT_CHUNK));
     }
     return 2 * rows * net->widest;

@@ -188,8 +188,7 @@ static int any_by_blas(const fnn_pass *p) {
 
 void fnn_rows_pass(fnn_pass *p, int forward_too, int backward_too) {
     const int by_blas = any_by_blas(p);
-    enum { LAYERS_ROWS = 32 }; /* fewer have one block anyway, and read W best in rows as long as can be */
-    const int by_layers = p->net->by_layers && !by_blas && p->rows >= LAYERS_ROWS;
+    const int by_layers = !by_blas && fnn_by_layers(p->net, &p->machine->maker, p->rows);
     p->block = by_blas ? p->rows : fnn_block_rows(p->net, p->rows);
     p->together = by_layers ? p->rows : p->block;
     if (by_layers) {

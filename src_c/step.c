@@ -27,9 +27,9 @@ static part part_of(const fnn_net *net, ptrdiff_t task) {
         q.l++;
     }
     q.layer = &net->layers[q.l];
-    q.i0 = task / q.layer->n_spans * q.layer->stripe;
+    q.i0 = fnn_stripe_start(q.layer, task / q.layer->n_spans);
+    q.i1 = fnn_stripe_start(q.layer, task / q.layer->n_spans + 1);
     q.o0 = task % q.layer->n_spans * q.layer->span;
-    q.i1 = fnn_at_most(q.i0 + q.layer->stripe, q.layer->n_in);
     q.o1 = fnn_at_most(q.o0 + q.layer->span, q.layer->n_out);
     return q;
 }

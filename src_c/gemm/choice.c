@@ -12,7 +12,7 @@ typedef struct limits {
     /* Bytes of a right operand that own kernels read where it is, larger ones are copied; and from which BLAS makes the
        product. */
     ptrdiff_t in_place[3], blas[3];
-    int ahead; /* rows of the right operand to prefetch while it is read where it is */
+    int ahead; /* rows to prefetch while operands are read where they are; 0: the CPU is as fast without */
     int rows;  /* least M from which copying the right operand pays; 0: PACKED_ROWS */
 } limits;
 
@@ -24,20 +24,21 @@ typedef struct family {
 
 #define ALL(value) {value, value, value}
 #define BY_CACHES {ALL(FROM_CACHES), ALL(NEVER), 0, 0}
+#define BY_CACHES_AHEAD {ALL(FROM_CACHES), ALL(NEVER), 8, 0}
 static const family families[] = {
     {"AMD family 25 (Zen 4)",
      FNN_VENDOR_AMD,
      25,
      16,
      255,
-     {BY_CACHES, BY_CACHES, {{2 * MiB, 2 * MiB, NEVER}, ALL(NEVER), 0, 256}}},
+     {BY_CACHES, BY_CACHES_AHEAD, {{2 * MiB, 2 * MiB, NEVER}, ALL(NEVER), 0, 256}}},
     {"Intel family 6 (Xeon with AVX-512)",
      FNN_VENDOR_INTEL,
      6,
      0,
      255,
-     {BY_CACHES, BY_CACHES, {ALL(MiB), ALL(NEVER), 8, 0}}},
-    {"unknown", 0, 0, 0, 0, {BY_CACHES, BY_CACHES, BY_CACHES}}, /* the last one: every other CPU */
+     {BY_CACHES, BY_CACHES_AHEAD, {ALL(MiB), ALL(NEVER), 8, 0}}},
+    {"unknown", 0, 0, 0, 0, {BY_CACHES, BY_CACHES_AHEAD, BY_CACHES}}, /* the last one: every other CPU */
 };
 
 void fnn_find_limits(fnn_cpu *cpu) {
@@ -95,14 +96,28 @@ static int is_packed(const fnn_maker *maker, int product, ptrdiff_t in_place, pt
     return in_place != NEVER && (right > near || (row % PAGE == 0 && right > cpu->l1));
 }
 
+/* Rows of both operands of a weight gradient that the first-level cache holds while tile after tile reads them: of the right one
+   a panel, which takes a line more where rows do not start with a line, of the left one two lines. */
+static ptrdiff_t gradient_rows(const fnn_maker *maker, ptrdiff_t N) {
+    enum { LINE = 64 };
+    const ptrdiff_t whole = N * maker->kernels->size % LINE == 0;
+    return maker->cpu->l1 / (maker->kernels->panel_bytes + (whole ? 2 : 3) * LINE);
+}
+
+/* Rows that are half a page apart share two or four cache sets, from which prefetched ones would push out what is in use. */
+static int rows_ahead(const limits *limit, ptrdiff_t row) { return row % (PAGE / 2) == 0 ? 0 : limit->ahead; }
+
 fnn_choice fnn_choose(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
     const limits *limit = &families[maker->cpu->row].by_isa[maker->isa];
+    const ptrdiff_t columns = product == FNN_WEIGHT_GRADIENT ? M : N; /* of what is prefetched */
     fnn_choice choice = {.blas = by_blas(maker, product, limit->blas[product], M, K, N),
-                         .blocking.ahead = limit->ahead};
+                         .blocking.ahead = rows_ahead(limit, columns * maker->kernels->size)};
     /* Input gradients copy whatever M is: the alternative is a transposed copy of all of W. */
     if (product == FNN_INPUT_GRADIENT || M >= (limit->rows ? limit->rows : PACKED_ROWS))
         choice.blocking.packed = is_packed(maker, product, limit->in_place[product], K, N);
     if (choice.blocking.packed) /* a division costs as much as a row of a small layer */
         choice.blocking.k = most(LEAST_PANEL, least(maker->cpu->l2 / 4, MOST_PANEL)) / maker->kernels->panel_bytes;
+    else if (product == FNN_WEIGHT_GRADIENT && limit->ahead)
+        choice.blocking.k = gradient_rows(maker, N);
     return choice;
 }

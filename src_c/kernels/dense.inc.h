@@ -16,7 +16,8 @@ FNN_INLINE void KERNEL(product_rows)(const KERNEL(product) * p, ptrdiff_t i0, pt
     for (ptrdiff_t j = 0; j < N; panels--) {
         const ptrdiff_t width = (vectors + panels - 1) / panels, columns = width * VL;
         const ptrdiff_t tail = j + columns > N ? N % VL : 0;
-        const ptrdiff_t longest = packing == KERNEL(in_place) ? KERNEL(k_block) : KERNEL(panel_rows)(p, columns);
+        const ptrdiff_t longest =
+            packing == KERNEL(in_place) ? p->k > 0 ? p->k : KERNEL(k_block) : KERNEL(panel_rows)(p, columns);
         /* K of 0 still writes the biases. */
         for (ptrdiff_t k0 = 0; k0 == 0 || k0 < p->K; k0 += longest) {
             const ptrdiff_t K = p->K - k0 < longest ? p->K - k0 : longest;

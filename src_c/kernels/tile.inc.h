@@ -46,7 +46,7 @@ typedef struct KERNEL(product) {
     const ptrdiff_t *rows, *b_rows; /* which rows of a, and of b where it is packed, NULL for 0, 1, 2 … */
     ptrdiff_t lda, ldb, ldc, K;
     ptrdiff_t k; /* rows of a copied panel */
-    int ahead;   /* rows of the right operand to prefetch, in large tiles */
+    int ahead;   /* rows of b, or transposed of a, to prefetch, in large tiles */
     int accumulate;
     int chained; /* the last columns are summed as several chains, also by tiles of few rows */
 } KERNEL(product);
@@ -78,7 +78,8 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
     half_vec chain[2][4];
     const int whole = NV - (last != KERNEL(whole)), at_tail = whole * (int)VL;
     const real *b = p->b;
-    const ptrdiff_t lda = p->lda, ldb = p->ldb, ldc = p->ldc, K = p->K, *rows = p->rows, ahead = p->ahead * ldb;
+    const ptrdiff_t lda = p->lda, ldb = p->ldb, ldc = p->ldc, K = p->K, *rows = p->rows,
+                    ahead = p->ahead * (transposed ? lda : ldb);
     real *c = p->c + i * ldc + j;
 
     /* Where the sums start: at c, at a bias, at zero. */
@@ -126,13 +127,13 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
             right[whole] = KERNEL(load_tail)(b + at_tail, tail);
         if (last == KERNEL(halved) || G)
             half_right = KERNEL(load_half)(b + at_tail, tail);
-        if (MR >= 4 && ahead) {
+        /* What is read with a long stride: W, or x of a weight gradient, whose panel of dz stays in the first-level cache. */
+        if (MR >= 4 && ahead && !transposed)
 #pragma GCC unroll 8
             for (int v = 0; v < NV; v++)
                 __builtin_prefetch(b + ahead + v * VL, 0, 3);
-            if (transposed && !rows)
-                __builtin_prefetch(left[0] + (k + p->ahead) * lda, 0, 3);
-        }
+        if (MR >= 4 && ahead && transposed && !rows)
+            __builtin_prefetch(left[0] + k * lda + ahead, 0, 3);
         const ptrdiff_t offset = transposed ? (rows ? rows[k] : k) * lda : k;
         if (transposed && rows)
             __builtin_prefetch(left[0] + rows[k + 8 < K ? k + 8 : K - 1] * lda, 0, 3);
