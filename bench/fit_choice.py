@@ -10,8 +10,8 @@ A shape's loss is the time of the way that it goes over that of the best way. Th
 least sum of the logarithms of all losses, then the fewest losses of more than 5 %. A simpler pair, with FROM_CACHES or
 NEVER instead of bytes, is preferred unless shapes that it sends another way lose more than 1 % by it on average.
 
-Not fitted are the row's ``ahead``, without which the ways are measured, and ``in_place`` of the input gradient, which
-decides in networks only and is FROM_CACHES here: what stands there is to be kept.
+Not fitted are the row's ``ahead``, ``rows`` and what counts as crowded, which are those of an unknown CPU here, and
+``in_place`` of the input gradient, which decides in networks only and is FROM_CACHES: what stands there is to be kept.
 """
 
 import argparse
@@ -32,20 +32,23 @@ ISAS = ("base", "avx2", "avx512")  # in the order of fnn.h
 PRODUCTS = ("forward", "input gradient", "weight gradient")  # in the order of gemm.h
 WAYS = ("in place", "packed", "blas")
 NOISE, MUCH = math.log(1.01), math.log(1.05)
-NEEDED = ("right", "way", "below", *WAYS)
+NEEDED = ("right", "way", "below", "caches", *WAYS)
+# Of choice.c: a CPU without measured limits, and what else stands in a row.
+BY_CACHES = {"base": "BY_CACHES", "avx2": "AVX2_BY_CACHES", "avx512": "BY_CACHES"}
+REST = {"avx2": "8, 128, 24, PAGE / 4", "avx512": "0, 24, 24, PAGE"}
 
 Limits = tuple[int, int]  # in_place and blas
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A shape: bytes of its right operand, of L2 / 4, seconds by way, which way it goes, and would below all limits."""
+    """A shape: bytes of its right operand, seconds by way; its way as it is, below all limits, and by the caches."""
 
     right: int
-    near: int
     seconds: dict[str, float]
     way: str
     below: str
+    caches: str
 
     def loss(self, way: str) -> float:
         """Logarithm of that way's time over the best one's. What cannot be packed is left in place."""
@@ -55,7 +58,9 @@ class Cell:
         """Of own kernels under a limit."""
         if in_place == NEVER:
             return "in place"
-        return "packed" if self.right > (self.near if in_place == FROM_CACHES else in_place) else self.below
+        if in_place == FROM_CACHES:
+            return self.caches
+        return "packed" if self.right > in_place else self.below
 
 
 def candidates(cells: Sequence[Cell]) -> list[Limits]:
@@ -107,7 +112,7 @@ def read(grids: Iterable[dict[str, Any]]) -> dict[tuple[str, str], list[Cell]]:
         for row in grid["rows"]:
             cell = dict(zip(grid["columns"], row, strict=True))
             seconds = {way: cell[way] for way in WAYS if cell[way] is not None}
-            one = Cell(cell["right"], grid["cpu facts"]["l2"] // 4, seconds, cell["way"], cell["below"])
+            one = Cell(cell["right"], seconds, cell["way"], cell["below"], cell["caches"])
             found.setdefault((grid["isa"], cell["product"]), []).append(one)
     return found
 
@@ -143,7 +148,7 @@ def row(title: str, facts: Sequence[dict[str, Any]], limits: dict[tuple[str, str
         pairs = [limits.get((isa, product), (FROM_CACHES, NEVER)) for product in PRODUCTS]
         in_place, blas = ([written(limit, names) for limit in one] for one in zip(*pairs, strict=True))
         simple = set(pairs) == {(FROM_CACHES, NEVER)}
-        parts.append("BY_CACHES" if simple else f"{{{_three(in_place)}, {_three(blas)}, 0}}")
+        parts.append(BY_CACHES[isa] if simple else f"{{{_three(in_place)}, {_three(blas)}, {REST[isa]}}}")
     models = [one["model"] for one in facts]
     one = facts[0]
     family = f"FNN_VENDOR_{one['vendor'].upper()}, {one['family']}, {min(models)}, {max(models)}"
@@ -164,7 +169,7 @@ def main() -> int:
     limits = {}
     for (isa, product), cells in sorted(read(grids).items()):
         limits[isa, product] = chosen = fit(cells)
-        in_place, blas = (written(limit, {FROM_CACHES: "L2 / 4", NEVER: "never"}) for limit in chosen)
+        in_place, blas = (written(limit, {FROM_CACHES: "a part of L2", NEVER: "never"}) for limit in chosen)
         print(f"{isa}, {product}: in place up to {in_place if chosen[0] != NEVER else 'any size'}, BLAS from {blas}")
         print(f"    fitted       {summary(losses(cells, [chosen])[0])}")
         print(f"    as it stands {summary(cell.loss(cell.way) for cell in cells)} ({facts[0]['limits']})")

@@ -27,9 +27,10 @@ MODES = ("auto", "own", "blas")
 RIVALS = ("MKL", "onnxruntime")
 # Facts of a CPU without a row of limits, under which own kernels go one way: nothing exceeds a quarter of so large an
 # L2 cache, nor such an L1, as it must for strides of pages to count; of 256 KB a quarter is the longest panel, so that
-# panels are as long as elsewhere, and less is not packed. Prefetching, which a row may ask for, is left out.
+# panels are as long as elsewhere, and less is not packed. Rows to prefetch are those of an unknown CPU, and in place
+# the sums of a weight gradient are not kept to what L1 holds.
 FORCED = {"in place": "vendor=unknown,l1=1024M,l2=4096M", "packed": "vendor=unknown,l2=256K"}
-UNLIMITED = "vendor=unknown,l2=4096M"
+UNLIMITED, BY_CACHES = "vendor=unknown,l2=4096M", "vendor=unknown"
 WAYS = (*FORCED, "blas")
 # Rounds and seconds of a mode's share of one: for the first measurement, and for one that is in doubt.
 FIRST, AGAIN = (5, 0.003), (15, 0.01)
@@ -78,7 +79,8 @@ from fastnn.bench import duration
 class Cell:
     """Seconds of one product by mode, way and rival, and operations a second of the multiply-add units meanwhile.
 
-    right: bytes of the right operand. way, below: how auto makes it, and how own kernels would below all limits.
+    right: bytes of the right operand. way, below, caches: how auto makes it, and how own kernels would below all limits
+    and under those that an unknown CPU gets from the caches.
     """
 
     product: Product
@@ -88,6 +90,7 @@ class Cell:
     right: int = 0
     way: str = ""
     below: str = ""
+    caches: str = ""
 
     @property
     def ratio(self) -> float:
@@ -111,10 +114,10 @@ class Cell:
         forced = [self.seconds.get(way) for way in FORCED]
         numbers = (number and float(f"{number:.4g}") for number in (*times, self.limit, *forced))
         shape = [self.product.B, self.product.I, self.product.O]
-        return [self.product.name, *shape, *numbers, self.right, self.way, self.below]
+        return [self.product.name, *shape, *numbers, self.right, self.way, self.below, self.caches]
 
 
-COLUMNS = ("product", "B", "I", "O", *MODES, *RIVALS, "limit", *FORCED, "right", "way", "below")
+COLUMNS = ("product", "B", "I", "O", *MODES, *RIVALS, "limit", *FORCED, "right", "way", "below", "caches")
 
 
 def way(product: Product, dtype: str, mode: str, facts: str | None = None) -> str:
@@ -171,7 +174,7 @@ def cells(products: Iterable[Product], rivals: Iterable[str], dtype: str, limit:
         if max(doubted.ratio, doubted.loss) > limit:
             found |= measure(dict.fromkeys(sides, ours), units, *AGAIN)
         _, K, N = product.sizes
-        ways = way(product, dtype, "auto"), way(product, dtype, "own", UNLIMITED)
+        ways = [way(product, dtype, "auto"), *(way(product, dtype, "own", facts) for facts in (UNLIMITED, BY_CACHES))]
         yield Cell(product, found, units.speed, absent, np.dtype(dtype).itemsize * K * N, *ways)
 
 

@@ -189,7 +189,7 @@ def test_a_cell_of_the_grid_knows_its_share_and_its_loss() -> None:
     from workloads import Product
 
     seconds = {"auto": 2e-6, "own": 1e-6, "blas": 4e-6, "MKL": 3e-6, "in place": 1.6e-6}
-    ways = {"right": 20_000, "way": "in place", "below": "packed"}
+    ways = {"right": 20_000, "way": "in place", "below": "packed", "caches": "in place"}
     cell = grid.Cell(Product("forward", 10, 100, 50), seconds, limit=1e11, **ways)
     assert cell.ratio == 2
     assert cell.loss == pytest.approx(1.25)

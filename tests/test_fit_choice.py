@@ -18,7 +18,7 @@ pytestmark = pytest.mark.skipif(not BENCH.is_dir(), reason="bench is not beside 
 
 MiB = 1 << 20
 SIZES = [size << 10 for size in (16, 64, 128, 256, 512, 1024, 2048, 4096)]
-COLUMNS = ["product", "B", "I", "O", "in place", "packed", "blas", "right", "way", "below"]
+COLUMNS = ["product", "B", "I", "O", "in place", "packed", "blas", "right", "way", "below", "caches"]
 FACTS = {"vendor": "amd", "family": 25, "model": 97, "l1": 32 << 10, "l2": MiB, "l3": 32 * MiB, "limits": "AMD Zen 4"}
 CACHES, NEVER = 0, -1
 
@@ -38,8 +38,9 @@ def grid(isa: str = "avx512", *, in_place: float = 256 << 10, blas: float = 8 * 
         packed = right > 64 << 10
         seconds = [gain, 1.0] if right > in_place else [1.0, gain]
         by_blas = 1 / gain if right >= blas else gain * gain
+        times = [seconds[0], seconds[1] if packed else None, by_blas]
         rows.append(
-            [product, 64, 64, 64, seconds[0], seconds[1] if packed else None, by_blas, right, "in place", "in place"]
+            [product, 64, 64, 64, *times, right, "in place", "in place", "packed" if right > MiB / 4 else "in place"]
         )
     facts = {"cpu": "a CPU", "kind": "amd-family-25-model-97", "isa": isa, "dtype": "float32", "cpu facts": FACTS}
     return {**facts, "columns": COLUMNS, "rows": rows}
@@ -79,9 +80,9 @@ def test_a_gain_of_few_large_shapes_counts_beside_many_small_ones(fit_choice: Mo
 
 
 def test_what_cannot_be_packed_stays_in_place_and_pages_are_packed_below_limits(fit_choice: ModuleType) -> None:
-    few = fit_choice.Cell(8 * MiB, 256 << 10, {"in place": 1.0, "blas": 2.0}, "in place", "in place")
+    few = fit_choice.Cell(8 * MiB, {"in place": 1.0, "blas": 2.0}, "in place", "in place", "packed")
     assert few.loss("packed") == 0
-    pages = fit_choice.Cell(128 << 10, 256 << 10, {"in place": 2.0, "packed": 1.0, "blas": 2.0}, "packed", "packed")
+    pages = fit_choice.Cell(128 << 10, {"in place": 2.0, "packed": 1.0, "blas": 2.0}, *["packed"] * 3)
     assert pages.own_way(CACHES) == pages.own_way(MiB) == "packed"
     assert pages.own_way(NEVER) == "in place"
 
@@ -100,15 +101,16 @@ def test_two_instruction_sets_are_one_row(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == (
         '{"amd-family-25-model-97", FNN_VENDOR_AMD, 25, 97, 97, '
-        "{BY_CACHES, {ALL(NEVER), ALL(NEVER), 0}, {ALL(512 * 1024), ALL(2 * MiB), 0}}},"
+        "{BY_CACHES, {ALL(NEVER), ALL(NEVER), 8, 128, 24, PAGE / 4}, "
+        "{ALL(512 * 1024), ALL(2 * MiB), 0, 24, 24, PAGE}}},"
     )
 
 
 def test_products_and_models_differ_within_a_row(fit_choice: ModuleType) -> None:
     limits = {("avx512", "forward"): (2 * MiB, NEVER), ("avx512", "weight gradient"): (CACHES, 384 << 10)}
     assert fit_choice.row("Zen", [FACTS, {**FACTS, "model": 17}], limits) == (
-        '{"Zen", FNN_VENDOR_AMD, 25, 17, 97, {BY_CACHES, BY_CACHES, '
-        "{{2 * MiB, FROM_CACHES, FROM_CACHES}, {NEVER, NEVER, 384 * 1024}, 0}}},"
+        '{"Zen", FNN_VENDOR_AMD, 25, 17, 97, {BY_CACHES, AVX2_BY_CACHES, '
+        "{{2 * MiB, FROM_CACHES, FROM_CACHES}, {NEVER, NEVER, 384 * 1024}, 0, 24, 24, PAGE}}},"
     )
 
 
@@ -119,13 +121,13 @@ def test_without_data_there_are_no_limits(fit_choice: ModuleType, tmp_path: Path
     if isa == "avx2":
         one["rows"] = []
     done = run(tmp_path, one)
-    assert done.stdout.splitlines()[-1].endswith("25, 97, 97, {BY_CACHES, BY_CACHES, BY_CACHES}},")
+    assert done.stdout.splitlines()[-1].endswith("25, 97, 97, {BY_CACHES, AVX2_BY_CACHES, BY_CACHES}},")
 
 
 def test_grids_that_give_no_row(tmp_path: Path) -> None:
     other = {**grid(), "cpu": "another", "cpu facts": {**FACTS, "family": 26}}
     assert "wanted grids of one CPU family, got a CPU, another" in run(tmp_path, grid(), other).stderr
-    assert "lacks below" in run(tmp_path, {**grid(), "columns": COLUMNS[:-1]}).stderr
+    assert "lacks caches" in run(tmp_path, {**grid(), "columns": COLUMNS[:-1]}).stderr
     unknown = {**grid(), "cpu facts": {**FACTS, "vendor": "unknown", "family": 0, "model": 0}}
     assert "no row" in run(tmp_path, unknown).stdout
 
@@ -136,10 +138,14 @@ def test_ways_are_those_of_the_library(isa: str, dtype: str) -> None:
     columns = MiB // size // 64  # of 64 rows they make 1 MB, and whole pages
     with fastnn.gemm("own"), fastnn.cpu("vendor=unknown,l1=32K,l2=2M"):
         assert _core.way("forward", dtype, 64, 64, columns) == "packed"  # pages
-        assert _core.way("forward", dtype, 64, 64, columns - 1) == "in place"
-        assert _core.way("forward", dtype, 64, 66, columns - 1) == "packed"
+        assert _core.way("forward", dtype, 15, 64, columns) == "in place"
+        assert _core.way("forward", dtype, 128, 64, columns - 1) == "in place"
+        assert _core.way("forward", dtype, 128, 66, columns - 1) == "packed"
         assert _core.way("forward", dtype, 2, 66, columns - 1) == "in place"
         assert _core.way("input gradient", dtype, 2, 66, columns - 1) == "packed"
+        assert _core.way("weight gradient", dtype, columns, 64, 65) == "packed"  # pages of the left operand
+        assert _core.way("weight gradient", dtype, columns, 64, 63) == "in place"
+        assert _core.way("weight gradient", dtype, columns - 1, 64, 65) == "in place"
     with fastnn.gemm("blas"):
         assert _core.way("weight gradient", dtype, 64, 64, 64) == "blas"
 
@@ -147,7 +153,7 @@ def test_ways_are_those_of_the_library(isa: str, dtype: str) -> None:
 def test_grid_forces_both_ways(tmp_path: Path) -> None:
     """What it writes can be fitted; only what is larger than any panel can be packed."""
     target = tmp_path / "grid.json"
-    command = [sys.executable, str(BENCH / "grid.py"), "--batches", "48", "--sizes", "32,200", "--rivals", ""]
+    command = [sys.executable, str(BENCH / "grid.py"), "--batches", "130", "--sizes", "32,200", "--rivals", ""]
     done = subprocess.run([*command, "--json", str(target)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "auto over the best of in place, packed, blas" in done.stdout

@@ -5,7 +5,7 @@
 
 #include "gemm.h"
 
-enum { FROM_CACHES = 0, NEVER = -1, MiB = 1 << 20 };
+enum { FROM_CACHES = 0, NEVER = -1, MiB = 1 << 20, PAGE = 4096 };
 
 /* Limits of one instruction set. The arrays are by product: forward, input gradient, weight gradient. */
 typedef struct limits {
@@ -13,7 +13,9 @@ typedef struct limits {
        product. */
     ptrdiff_t in_place[3], blas[3];
     int ahead; /* rows to prefetch while operands are read where they are; 0: the CPU is as fast without */
-    int rows;  /* least M from which copying the right operand pays; 0: PACKED_ROWS */
+    /* The least M from which copying pays: of right operands beyond in_place, and of smaller ones whose rows are a multiple of
+       so many bytes, and so crowd the same few cache sets. */
+    int rows, crowded_rows, crowded;
 } limits;
 
 typedef struct family {
@@ -23,22 +25,22 @@ typedef struct family {
 } family;
 
 #define ALL(value) {value, value, value}
-#define BY_CACHES {ALL(FROM_CACHES), ALL(NEVER), 0, 0}
-#define BY_CACHES_AHEAD {ALL(FROM_CACHES), ALL(NEVER), 8, 0}
+#define BY_CACHES {ALL(FROM_CACHES), ALL(NEVER), 0, 24, 24, PAGE}
+#define AVX2_BY_CACHES {ALL(FROM_CACHES), ALL(NEVER), 8, 128, 24, PAGE / 4} /* measured on Zen 3 */
 static const family families[] = {
     {"AMD family 25 (Zen 4)",
      FNN_VENDOR_AMD,
      25,
      16,
      255,
-     {BY_CACHES, BY_CACHES_AHEAD, {{2 * MiB, 2 * MiB, NEVER}, ALL(NEVER), 0, 256}}},
+     {BY_CACHES, AVX2_BY_CACHES, {{2 * MiB, 2 * MiB, NEVER}, ALL(NEVER), 0, 256, 256, PAGE}}},
     {"Intel family 6 (Xeon with AVX-512)",
      FNN_VENDOR_INTEL,
      6,
      0,
      255,
-     {BY_CACHES, BY_CACHES_AHEAD, {ALL(MiB), ALL(NEVER), 8, 0}}},
-    {"unknown", 0, 0, 0, 0, {BY_CACHES, BY_CACHES_AHEAD, BY_CACHES}}, /* the last one: every other CPU */
+     {BY_CACHES, AVX2_BY_CACHES, {ALL(MiB), ALL(NEVER), 8, 24, 24, PAGE}}},
+    {"unknown", 0, 0, 0, 0, {BY_CACHES, AVX2_BY_CACHES, BY_CACHES}}, /* the last one: every other CPU */
 };
 
 void fnn_find_limits(fnn_cpu *cpu) {
@@ -57,8 +59,8 @@ enum { BASE_WORK = 16 * 16 * 16 };
 /* Part of the second-level cache that a right operand may fill where no limit was measured. A weight gradient reads the left
    one down its columns, and has less of the cache for the right one. Zen 4 with AVX2, whole steps and bench/grid.py. */
 enum { CACHE_SHARE = 2, GRADIENT_CACHE_SHARE = 8 };
-/* Rows that usually repay copying a panel. With a stride of whole pages every row of a panel lands in the same few cache sets. */
-enum { PACKED_ROWS = 24, PAGE = 4096 };
+/* Columns that repay copying both operands of a weight gradient, or rows. */
+enum { GRADIENT_COLUMNS = 64, GRADIENT_LEAST = 24 };
 /* A kernel call's input gradient of so few rows does not repay turning W over: as dot products BLAS is up to 7 times as fast
    (Zen 4). Not in a network, where a row's bits may not depend on how many there are beside it. */
 enum { FEW_ROWS = 8, FEW_RESULTS = 1200, DOT_LENGTH = 32, BLAS_SMALL = 1000 * 1000 };
@@ -87,13 +89,33 @@ static int by_blas(const fnn_maker *maker, int product, ptrdiff_t from, ptrdiff_
     return from != NEVER && K * N * maker->kernels->size >= from;
 }
 
-/* Whether the right operand (K, N) is copied. */
-static int is_packed(const fnn_maker *maker, int product, ptrdiff_t in_place, ptrdiff_t K, ptrdiff_t N) {
+/* Whether rows of an operand, so many bytes apart, are too many for the sets of the first-level cache that they fall into. */
+static int is_crowded(const fnn_cpu *cpu, const limits *limit, ptrdiff_t rows, ptrdiff_t row) {
+    return row % limit->crowded == 0 && rows * row > cpu->l1;
+}
+
+/* How often they are to be read to repay copying: twice as often as there are rows that those sets hold. */
+static ptrdiff_t crowded_uses(const fnn_cpu *cpu, const limits *limit, ptrdiff_t row) {
+    return most(limit->crowded_rows, 2 * (cpu->l1 / least(row & -row, PAGE)));
+}
+
+/* Whether the right operand (K, N) is copied, and with that of a weight gradient the left one, (M, K). */
+static int is_packed(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
     const fnn_cpu *cpu = maker->cpu;
-    const ptrdiff_t row = N * maker->kernels->size, right = K * row; /* it is there: no overflow */
+    const limits *limit = &families[cpu->row].by_isa[maker->isa];
+    const ptrdiff_t size = maker->kernels->size, in_place = limit->in_place[product], row = N * size, left = M * size;
     const ptrdiff_t share = product == FNN_WEIGHT_GRADIENT ? GRADIENT_CACHE_SHARE : CACHE_SHARE;
-    const ptrdiff_t near = in_place == FROM_CACHES ? cpu->l2 / share : in_place;
-    return in_place != NEVER && (right > near || (row % PAGE == 0 && right > cpu->l1));
+    const int far = K * row > (in_place == FROM_CACHES ? cpu->l2 / share : in_place); /* it is there: no overflow */
+    if (in_place == NEVER)
+        return 0;
+    if (product == FNN_FORWARD)
+        return (far && M >= limit->rows) || (is_crowded(cpu, limit, K, row) && M >= crowded_uses(cpu, limit, row));
+    if (product == FNN_INPUT_GRADIENT) /* whatever M is: the alternative is a transposed copy of all of W */
+        return far || is_crowded(cpu, limit, K, row);
+    if (far)
+        return M >= GRADIENT_LEAST;
+    return N >= GRADIENT_COLUMNS && ((is_crowded(cpu, limit, K, row) && K >= crowded_uses(cpu, limit, row)) ||
+                                     (is_crowded(cpu, limit, K, left) && K >= crowded_uses(cpu, limit, left)));
 }
 
 /* Rows of both operands of a weight gradient that the first-level cache holds while tile after tile reads them: of the right one
@@ -112,9 +134,7 @@ fnn_choice fnn_choose(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_
     const ptrdiff_t columns = product == FNN_WEIGHT_GRADIENT ? M : N; /* of what is prefetched */
     fnn_choice choice = {.blas = by_blas(maker, product, limit->blas[product], M, K, N),
                          .blocking.ahead = rows_ahead(limit, columns * maker->kernels->size)};
-    /* Input gradients copy whatever M is: the alternative is a transposed copy of all of W. */
-    if (product == FNN_INPUT_GRADIENT || M >= (limit->rows ? limit->rows : PACKED_ROWS))
-        choice.blocking.packed = is_packed(maker, product, limit->in_place[product], K, N);
+    choice.blocking.packed = is_packed(maker, product, M, K, N);
     if (choice.blocking.packed) /* a division costs as much as a row of a small layer */
         choice.blocking.k = most(LEAST_PANEL, least(maker->cpu->l2 / 4, MOST_PANEL)) / maker->kernels->panel_bytes;
     else if (product == FNN_WEIGHT_GRADIENT && limit->ahead)

@@ -37,6 +37,8 @@ FNN_INLINE void KERNEL(product_rows)(const KERNEL(product) * p, ptrdiff_t i0, pt
                 if (i < i1)
                     KERNEL(wide_tiles)[transposed][0][width - 1](&part, i++, j, tail);
             }
+            for (; width == 1 && i + FNN_TALL_ROWS <= i1; i += FNN_TALL_ROWS)
+                KERNEL(tall_tiles)[transposed](&part, i, j, tail);
             for (int h = 0; h < 4; h++)
                 /* Eight rows are two tiles of four rather than one of six and one of two. */
                 for (const int MR = KERNEL(tile_heights)[h]; i + MR <= i1 && !(MR == 6 && i + 8 == i1); i += MR)
@@ -51,7 +53,7 @@ FNN_INLINE void KERNEL(product_rows)(const KERNEL(product) * p, ptrdiff_t i0, pt
 #define FNN_FEW_COLUMNS (3 * VL / 4)
 #define FNN_MANY_ROWS 8
 
-/* A result of few columns fills only part of a vector; its transpose has them as rows. c (M, N), N less than a vector, is
+/* A result of few columns fills only part of its vectors; its transpose has them as rows. c (M, N), N less than two vectors, is
    the transpose of the product p: as many of p's columns at a time as a tile is wide, turned over into c. */
 FNN_INLINE void KERNEL(product_turned)(real *c, ptrdiff_t ldc, const KERNEL(product) * p, ptrdiff_t M, ptrdiff_t N,
                                        const int packing) {
@@ -128,7 +130,9 @@ static void KERNEL(gemm_nt)(const fnn_product *q) {
 
 static void KERNEL(gemm_tn)(const fnn_product *q) {
     const ptrdiff_t M = q->M, N = q->N, rest = N % VL;
-    const ptrdiff_t tail = rest <= FNN_FEW_COLUMNS && M >= FNN_MANY_ROWS ? rest : 0;
+    /* With few vectors as rows, a single one and a rest are slower than all columns turned. */
+    const ptrdiff_t turned = FNN_VBYTES < 64 && N < 2 * VL ? N : rest;
+    const ptrdiff_t tail = rest <= FNN_FEW_COLUMNS && M >= FNN_MANY_ROWS ? turned : 0;
     const KERNEL(product) p = KERNEL(typed)(q);
     if (N > tail && q->blocking.packed && q->room)
         KERNEL(packed)(&p, q->room, M, N - tail, 1, KERNEL(copied));
@@ -136,7 +140,7 @@ static void KERNEL(gemm_tn)(const fnn_product *q) {
         KERNEL(product_rows)(&p, 0, M, N - tail, 1, KERNEL(in_place));
     if (!tail)
         return;
-    /* The last columns with the lanes along the rows of c. */
+    /* Those columns with the lanes along the rows of c. */
     KERNEL(product) t = p;
     t.a = p.b + N - tail;
     t.b = p.a;

@@ -18,6 +18,10 @@
 #define FNN_TILE_VECTORS 2
 #endif
 
+/* A tile of one vector has a sum a row, and takes more of them to hide that latency. */
+#define FNN_TALL_ROWS 8
+#define FNN_MOST_ROWS FNN_TALL_ROWS
+
 /* The tiles of one row and of two are as wide as it takes to hide the latency of a multiply-add, and as registers allow: long
    pieces of rows are read, and written, faster. They serve products of few rows, and sums so short that the time goes into
    writing. */
@@ -72,8 +76,8 @@ enum { KERNEL(whole), KERNEL(partial), KERNEL(halved), KERNEL(chains_2), KERNEL(
    transposed: element (m, k) of the left operand is a[k, i + m] instead of a[i + m, k]. */
 FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t tail, const int MR,
                              const int NV, const int last, const int transposed) {
-    vec sum[FNN_TILE_ROWS][FNN_ROW_VECTORS];
-    half_vec half_sum[FNN_TILE_ROWS];
+    vec sum[FNN_MOST_ROWS][FNN_ROW_VECTORS];
+    half_vec half_sum[FNN_MOST_ROWS];
     const int G = last == KERNEL(chains_2) ? 2 : last == KERNEL(chains_4) ? 4 : 0;
     half_vec chain[2][4];
     const int whole = NV - (last != KERNEL(whole)), at_tail = whole * (int)VL;
@@ -85,16 +89,35 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
     /* Where the sums start: at c, at a bias, at zero. */
     const real *start = p->accumulate ? c : p->bias ? p->bias + j : NULL;
     const ptrdiff_t step = p->accumulate ? ldc : 0;
-    if (start) {
+    if (p->accumulate) {
+        const real *at = c;
+#pragma GCC unroll 8
+        for (int m = 0; m < MR; m++, at += ldc) {
+#pragma GCC unroll 8
+            for (int v = 0; v < whole; v++)
+                sum[m][v] = KERNEL(load)(at + v * VL);
+            if (last == KERNEL(partial))
+                sum[m][whole] = KERNEL(load_tail)(at + at_tail, tail);
+            if (last == KERNEL(halved))
+                half_sum[m] = KERNEL(load_half)(at + at_tail, tail);
+        }
+    } else if (p->bias) {
+        vec first[FNN_ROW_VECTORS];
+        half_vec half_first;
+#pragma GCC unroll 8
+        for (int v = 0; v < whole; v++)
+            first[v] = KERNEL(load)(p->bias + j + v * VL);
+        if (last == KERNEL(partial))
+            first[whole] = KERNEL(load_tail)(p->bias + j + at_tail, tail);
+        if (last == KERNEL(halved))
+            half_first = KERNEL(load_half)(p->bias + j + at_tail, tail);
 #pragma GCC unroll 8
         for (int m = 0; m < MR; m++) {
 #pragma GCC unroll 8
-            for (int v = 0; v < whole; v++)
-                sum[m][v] = KERNEL(load)(start + m * step + v * VL);
-            if (last == KERNEL(partial))
-                sum[m][whole] = KERNEL(load_tail)(start + m * step + at_tail, tail);
+            for (int v = 0; v < whole + (last == KERNEL(partial)); v++)
+                sum[m][v] = first[v];
             if (last == KERNEL(halved))
-                half_sum[m] = KERNEL(load_half)(start + m * step + at_tail, tail);
+                half_sum[m] = half_first;
         }
     } else {
 #pragma GCC unroll 8
@@ -112,7 +135,7 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
         for (int g = 0; g < G; g++)
             chain[m][g] = (half_vec){0};
 
-    const real *left[FNN_TILE_ROWS];
+    const real *left[FNN_MOST_ROWS];
 #pragma GCC unroll 8
     for (int m = 0; m < MR; m++)
         left[m] = transposed ? p->a + i + m : p->a + (rows ? rows[i + m] : i + m) * lda;
@@ -213,6 +236,13 @@ FNN_TILES_OF(6)
 #elif FNN_TILE_ROWS == 8
 FNN_TILES_OF(8)
 #endif
+
+/* The tall ones of one vector. */
+#if FNN_TILE_ROWS < FNN_TALL_ROWS
+FNN_TILE(8, 1, 0)
+FNN_TILE(8, 1, 1)
+#endif
+static const KERNEL(tile_fn) KERNEL(tall_tiles)[2] = {KERNEL(tile_0_8x1), KERNEL(tile_1_8x1)};
 
 /* The wide ones of one row and two. */
 #define FNN_WIDE_TILES(MR, transposed) \
