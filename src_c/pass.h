@@ -65,6 +65,8 @@ int fnn_is_narrow(const fnn_pass *p);
 int fnn_by_layers(const fnn_net *net, const fnn_maker *maker, ptrdiff_t rows);
 /* plan.c: rows of a block, of a chunk of so many. */
 ptrdiff_t fnn_block_rows(const fnn_net *net, ptrdiff_t rows);
+/* plan.c: rows of a chunk of a batch of n. */
+ptrdiff_t fnn_chunk_rows(const fnn_net *net, ptrdiff_t n);
 /* plan.c: where a stripe of W begins. */
 ptrdiff_t fnn_stripe_start(const fnn_layer *layer, ptrdiff_t i);
 /* plan.c: rows of a share of a batch of n. */

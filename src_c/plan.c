@@ -4,7 +4,9 @@
 #include "pass.h"
 
 enum {
-    CHUNK_ROWS = 1024,       /* of activations kept at a time, if the second-level cache does not hold more */
+    CHUNK_ROWS = 256,        /* of activations kept at a time, if the second-level cache does not hold more, … */
+    FAR_CHUNK_ROWS = 1024,   /* … and where storing and reading the gradient again once a chunk costs more … */
+    FAR_PARAMETERS = 4,      /* … because it is more than so many times that cache */
     BLOCK_ROWS = 32,         /* a whole number of vectors, as narrow blocks want */
     MOST_BLOCK_ROWS = 256,   /* of a network whose weights outgrow the caches, … */
     WEIGHT_BYTES = 32 << 10, /* … and bytes of weights that pay for a row */
@@ -77,6 +79,12 @@ ptrdiff_t fnn_block_rows(const fnn_net *net, ptrdiff_t rows) {
     return rows <= net->least_block ? rows : round_up((rows + 2 * pairs - 1) / (2 * pairs), TILE_ROWS);
 }
 
+/* Equal chunks of a batch of n. */
+ptrdiff_t fnn_chunk_rows(const fnn_net *net, ptrdiff_t n) {
+    const ptrdiff_t chunks = (n + net->chunk - 1) / net->chunk;
+    return chunks <= 1 ? n : round_up((n + chunks - 1) / chunks, BLOCK_ROWS);
+}
+
 /* The first row of stripe i: equal stripes, but of whole tiles. */
 ptrdiff_t fnn_stripe_start(const fnn_layer *layer, ptrdiff_t i) {
     enum { TILES = STRIPE_ROWS / 2 };
@@ -111,6 +119,7 @@ void fnn_net_plan(fnn_net *net, const fnn_cpu *cpu, int real_size, int n_threads
         units += net->layers[l].n_out;
         widest = fnn_at_least(widest, net->layers[l].n_out);
         largest = fnn_at_least(largest, net->layers[l].n_in * net->layers[l].n_out * real_size);
+        n_parameters += (net->layers[l].n_in + 1) * net->layers[l].n_out;
     }
     net->widest = widest;
     net->narrow = is_narrow(net);
@@ -120,10 +129,10 @@ void fnn_net_plan(fnn_net *net, const fnn_cpu *cpu, int real_size, int n_threads
     /* Every block reads all weights: where those come from the third-level cache, fewer blocks are faster. */
     net->block = fnn_at_least(fnn_at_least(net->least_block, 2 * BLOCK_ROWS),
                               fnn_at_most(round_up(largest / WEIGHT_BYTES, BLOCK_ROWS), MOST_BLOCK_ROWS));
-    net->longest = round_up(fnn_at_least(cpu->l2 / row_bytes, CHUNK_ROWS), net->block);
-    net->chunk = net->longest;
+    const int far = net->narrow || n_parameters * real_size > FAR_PARAMETERS * cpu->l2;
+    net->longest = round_up(fnn_at_least(cpu->l2 / row_bytes, far ? FAR_CHUNK_ROWS : CHUNK_ROWS), net->block);
     /* Sparsity needs the mean activation of the whole batch before it goes back. */
-    net->chunk = net->beta > 0 ? fnn_at_least(n, 1) : fnn_at_most(net->chunk, fnn_at_least(n, 1));
+    net->chunk = net->beta > 0 ? fnn_at_least(n, 1) : fnn_at_most(net->longest, fnn_at_least(n, 1));
 
     for (int l = 0; l < net->n_layers; l++) {
         fnn_layer *layer = &net->layers[l];
@@ -146,7 +155,6 @@ void fnn_net_plan(fnn_net *net, const fnn_cpu *cpu, int real_size, int n_threads
         used += round_up(layer->n_out, align);
         divide(layer, cpu, real_size);
         net->n_tasks += layer->n_stripes * layer->n_spans;
-        n_parameters += (layer->n_in + 1) * layer->n_out;
         /* dw of a task, and db of a whole layer. */
         net->scratch_size =
             fnn_at_least(net->scratch_size, round_up(layer->stripe * layer->span + layer->n_out, align));

@@ -252,7 +252,7 @@ int fnn_input_gradient(const fnn_net *net, const fnn_machine *machine, const voi
         return 0;
     fnn_transpose_weights(&p);
     for (; p.first < n; p.first += p.rows) {
-        p.rows = fnn_at_most(net->chunk, n - p.first);
+        p.rows = fnn_at_most(fnn_chunk_rows(net, n), n - p.first);
         fnn_rows_pass(&p, 1, 1);
         if (fnn_is_stopped(&p))
             return -1;

@@ -221,7 +221,7 @@ double fnn_step(const fnn_net *net, const fnn_machine *machine, void *parameters
         if (p.backward)
             fnn_transpose_weights(&p);
         for (; p.first < batch->n; p.first += p.rows) {
-            p.rows = fnn_at_most(net->chunk, batch->n - p.first);
+            p.rows = fnn_at_most(fnn_chunk_rows(net, batch->n), batch->n - p.first);
             cost += chunk_cost(&p);
             p.finish = p.first + p.rows == batch->n;
             if (!(optimizer && p.finish) && fnn_is_stopped(&p))
