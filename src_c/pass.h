@@ -67,8 +67,9 @@ int fnn_by_layers(const fnn_net *net, const fnn_maker *maker, ptrdiff_t rows);
 ptrdiff_t fnn_block_rows(const fnn_net *net, ptrdiff_t rows);
 /* plan.c: rows of a chunk of a batch of n. */
 ptrdiff_t fnn_chunk_rows(const fnn_net *net, ptrdiff_t n);
-/* plan.c: where a stripe of W begins. */
+/* plan.c: where a stripe of W begins, rows, and a span, columns. */
 ptrdiff_t fnn_stripe_start(const fnn_layer *layer, ptrdiff_t i);
+ptrdiff_t fnn_span_start(const fnn_layer *layer, ptrdiff_t i);
 /* plan.c: rows of a share of a batch of n. */
 ptrdiff_t fnn_narrow_rows(const fnn_net *net, ptrdiff_t n);
 /* narrow.c: the cost of the batch, and its gradient in p->gradients. */

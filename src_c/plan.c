@@ -12,6 +12,7 @@ enum {
     WEIGHT_BYTES = 32 << 10, /* … and bytes of weights that pay for a row */
     TILE_ROWS = 4,           /* of the least tile that hides the latency of a multiply-add */
     STRIPE_ROWS = 48,        /* whole tiles of 4, 6 and 8 rows, whole vectors, and as columns whole tiles */
+    SPAN_COLUMNS = 16,       /* whole vectors */
     SPAN_BATCH = 256,        /* rows of the batch for which a task's share of dz is to be near */
     ALIGN_BYTES = 64,
     LAYERS_ROWS = 32,
@@ -85,10 +86,17 @@ ptrdiff_t fnn_chunk_rows(const fnn_net *net, ptrdiff_t n) {
     return chunks <= 1 ? n : round_up((n + chunks - 1) / chunks, BLOCK_ROWS);
 }
 
-/* The first row of stripe i: equal stripes, but of whole tiles. */
+/* Where part i of n of so many rows or columns begins: equal parts, but a multiple of `whole`. */
+static ptrdiff_t part_start(ptrdiff_t i, ptrdiff_t n, ptrdiff_t length, ptrdiff_t whole) {
+    return i == n ? length : (i * length / n + whole / 2) / whole * whole;
+}
+
 ptrdiff_t fnn_stripe_start(const fnn_layer *layer, ptrdiff_t i) {
-    enum { TILES = STRIPE_ROWS / 2 };
-    return i == layer->n_stripes ? layer->n_in : (i * layer->n_in / layer->n_stripes + TILES / 2) / TILES * TILES;
+    return part_start(i, layer->n_stripes, layer->n_in, STRIPE_ROWS / 2);
+}
+
+ptrdiff_t fnn_span_start(const fnn_layer *layer, ptrdiff_t i) {
+    return part_start(i, layer->n_spans, layer->n_out, SPAN_COLUMNS);
 }
 
 /* Parts of W for the tasks of the parameter phase. Each reads its columns of dz and its rows of x over the whole batch: where
@@ -100,9 +108,10 @@ static void divide(fnn_layer *layer, const fnn_cpu *cpu, int real_size) {
     if (O * column > cpu->l2 / 4)
         bytes = cpu->l2 / 4;
     if (O * column > cpu->l2 / 2)
-        layer->n_spans = (O * column + cpu->l2 / 4 - 1) / (cpu->l2 / 4);
-    layer->span = layer->n_spans == 1 ? O : round_up((O + layer->n_spans - 1) / layer->n_spans, STRIPE_ROWS);
-    layer->n_spans = (O + layer->span - 1) / layer->span;
+        layer->n_spans = fnn_at_most((O * column + cpu->l2 / 4 - 1) / (cpu->l2 / 4), fnn_at_least(O / STRIPE_ROWS, 1));
+    layer->span = 0;
+    for (ptrdiff_t i = 0; i < layer->n_spans; i++)
+        layer->span = fnn_at_least(layer->span, fnn_span_start(layer, i + 1) - fnn_span_start(layer, i));
     const ptrdiff_t stripe = fnn_at_most(fnn_at_least(bytes / (layer->span * real_size), STRIPE_ROWS),
                                          FNN_GRADIENT_ROWS - STRIPE_ROWS / 2 - 1);
     layer->n_stripes = fnn_at_least((layer->n_in + stripe / 2) / stripe, 1);

@@ -29,8 +29,8 @@ static part part_of(const fnn_net *net, ptrdiff_t task) {
     q.layer = &net->layers[q.l];
     q.i0 = fnn_stripe_start(q.layer, task / q.layer->n_spans);
     q.i1 = fnn_stripe_start(q.layer, task / q.layer->n_spans + 1);
-    q.o0 = task % q.layer->n_spans * q.layer->span;
-    q.o1 = fnn_at_most(q.o0 + q.layer->span, q.layer->n_out);
+    q.o0 = fnn_span_start(q.layer, task % q.layer->n_spans);
+    q.o1 = fnn_span_start(q.layer, task % q.layer->n_spans + 1);
     return q;
 }
 

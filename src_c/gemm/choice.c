@@ -66,7 +66,7 @@ enum { GRADIENT_COLUMNS = 64, GRADIENT_LEAST = 24 };
 enum { FEW_ROWS = 8, FEW_RESULTS = 1200, DOT_LENGTH = 32, BLAS_SMALL = 1000 * 1000 };
 /* Bytes of a panel: it comes from the second-level cache, line after line; longer ones mean fewer sums stored and loaded
    again. Kernels have room for no more (packed.inc.h). */
-enum { LEAST_PANEL = 16 << 10, MOST_PANEL = 64 << 10 };
+enum { LEAST_PANEL = 16 << 10, MOST_PANEL = 64 << 10, LEAST_COPIED = 64 };
 
 static inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static inline ptrdiff_t most(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
@@ -118,6 +118,15 @@ static int is_packed(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_t
                                      (is_crowded(cpu, limit, K, left) && K >= crowded_uses(cpu, limit, left)));
 }
 
+/* Rows of a panel: as many as there is room for, and a weight gradient's copy of the left operand may fill a part of the
+   second-level cache. */
+static ptrdiff_t panel_rows(const fnn_maker *maker, int product) {
+    const ptrdiff_t l2 = maker->cpu->l2, panel = maker->kernels->panel_bytes;
+    const ptrdiff_t rows = most(LEAST_PANEL, least(l2 / 4, MOST_PANEL)) / panel;
+    const ptrdiff_t copied = most(l2 / 4 / (FNN_GRADIENT_ROWS * maker->kernels->size), LEAST_COPIED);
+    return product == FNN_WEIGHT_GRADIENT ? least(rows, copied) : rows;
+}
+
 /* Rows of both operands of a weight gradient that the first-level cache holds while tile after tile reads them: of the right one
    a panel, which takes a line more where rows do not start with a line, of the left one two lines. */
 static ptrdiff_t gradient_rows(const fnn_maker *maker, ptrdiff_t N) {
@@ -136,7 +145,7 @@ fnn_choice fnn_choose(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_
                          .blocking.ahead = rows_ahead(limit, columns * maker->kernels->size)};
     choice.blocking.packed = is_packed(maker, product, M, K, N);
     if (choice.blocking.packed) /* a division costs as much as a row of a small layer */
-        choice.blocking.k = most(LEAST_PANEL, least(maker->cpu->l2 / 4, MOST_PANEL)) / maker->kernels->panel_bytes;
+        choice.blocking.k = panel_rows(maker, product);
     else if (product == FNN_WEIGHT_GRADIENT && limit->ahead)
         choice.blocking.k = gradient_rows(maker, N);
     return choice;
