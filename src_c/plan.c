@@ -69,9 +69,11 @@ int fnn_is_narrow(const fnn_pass *p) {
    read W best in rows as long as can be. */
 int fnn_by_layers(const fnn_net *net, const fnn_maker *maker, ptrdiff_t rows) {
     int layers = net->far;
+    if (rows < LAYERS_ROWS)
+        return 0;
     for (int l = 0; l < net->n_layers && !layers; l++)
         layers = fnn_choose(maker, FNN_FORWARD, rows, net->layers[l].n_in, net->layers[l].n_out).blocking.packed;
-    return layers && rows >= LAYERS_ROWS;
+    return layers;
 }
 
 /* Equal blocks, and two threads get as many each. */

@@ -59,6 +59,8 @@ enum { BASE_WORK = 16 * 16 * 16 };
 /* Part of the second-level cache that a right operand may fill where no limit was measured. A weight gradient reads the left
    one down its columns, and has less of the cache for the right one. Zen 4 with AVX2, whole steps and bench/grid.py. */
 enum { CACHE_SHARE = 2, GRADIENT_CACHE_SHARE = 8 };
+/* Rows from which tiles are as high as they are wide, and may be told how to read. */
+enum { TILE_ROWS = 4 };
 /* Columns that repay copying both operands of a weight gradient, or rows. */
 enum { GRADIENT_COLUMNS = 64, GRADIENT_LEAST = 24 };
 /* A kernel call's input gradient of so few rows does not repay turning W over: as dot products BLAS is up to 7 times as fast
@@ -141,8 +143,10 @@ static int rows_ahead(const limits *limit, ptrdiff_t row) { return row % (PAGE /
 fnn_choice fnn_choose(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
     const limits *limit = &families[maker->cpu->row].by_isa[maker->isa];
     const ptrdiff_t columns = product == FNN_WEIGHT_GRADIENT ? M : N; /* of what is prefetched */
-    fnn_choice choice = {.blas = by_blas(maker, product, limit->blas[product], M, K, N),
-                         .blocking.ahead = rows_ahead(limit, columns * maker->kernels->size)};
+    fnn_choice choice = {.blas = by_blas(maker, product, limit->blas[product], M, K, N)};
+    if (product == FNN_FORWARD && M < TILE_ROWS) /* no time to lose: such products have one way */
+        return choice;
+    choice.blocking.ahead = rows_ahead(limit, columns * maker->kernels->size);
     choice.blocking.packed = is_packed(maker, product, M, K, N);
     if (choice.blocking.packed) /* a division costs as much as a row of a small layer */
         choice.blocking.k = panel_rows(maker, product);
