@@ -14,6 +14,7 @@ from pathlib import Path
 RESULTS = Path(__file__).resolve().parent / "results"
 # What people call a kind of CPU, by its folder's name; one that is not here is called by that name.
 TITLES = {
+    "amd-family-25-model-1": "AMD Zen 3",
     "amd-family-25-model-17": "AMD Zen 4",
     "amd-family-26-model-2": "AMD Zen 5",
     "intel-family-6-model-143": "Intel Sapphire Rapids",
