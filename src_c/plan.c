@@ -15,8 +15,8 @@ enum {
     SPAN_COLUMNS = 16,       /* whole vectors */
     SPAN_BATCH = 256,        /* rows of the batch for which a task's share of dz is to be near */
     ALIGN_BYTES = 64,
-    LAYERS_ROWS = 32,
-    FAR_WEIGHTS = 2 /* times the second-level cache: with a W so large the layers take turns over all rows */
+    LAYERS_ROWS = 32, /* that go layer by layer, at least */
+    FAR_WEIGHTS = 2   /* times the second-level cache: with a W so large the layers take turns over all rows */
 };
 
 /* Widths up to which lanes may be rows of the batch, and batches from which that can pay; into how many shares a long batch

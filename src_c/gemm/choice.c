@@ -61,14 +61,14 @@ enum { BASE_WORK = 16 * 16 * 16 };
 enum { CACHE_SHARE = 2, GRADIENT_CACHE_SHARE = 8 };
 /* Rows from which tiles are as high as they are wide, and may be told how to read. */
 enum { TILE_ROWS = 4 };
-/* Columns that repay copying both operands of a weight gradient, or rows. */
+/* Columns of a crowded weight gradient that repay copying both operands, and rows of any. */
 enum { GRADIENT_COLUMNS = 64, GRADIENT_LEAST = 24 };
 /* A kernel call's input gradient of so few rows does not repay turning W over: as dot products BLAS is up to 7 times as fast
    (Zen 4). Not in a network, where a row's bits may not depend on how many there are beside it. */
 enum { FEW_ROWS = 8, FEW_RESULTS = 1200, DOT_LENGTH = 32, BLAS_SMALL = 1000 * 1000 };
 /* Bytes of a panel: it comes from the second-level cache, line after line; longer ones mean fewer sums stored and loaded
    again. Kernels have room for no more (packed.inc.h). */
-enum { LEAST_PANEL = 16 << 10, MOST_PANEL = 64 << 10, LEAST_COPIED = 64 };
+enum { LEAST_PANEL = 16 << 10, MOST_PANEL = 64 << 10, LEAST_COPIED = 64 /* rows */ };
 
 static inline ptrdiff_t least(ptrdiff_t a, ptrdiff_t b) { return a < b ? a : b; }
 static inline ptrdiff_t most(ptrdiff_t a, ptrdiff_t b) { return a > b ? a : b; }
