@@ -114,9 +114,9 @@ static void divide(fnn_layer *layer, const fnn_cpu *cpu, int real_size) {
     layer->span = 0;
     for (ptrdiff_t i = 0; i < layer->n_spans; i++)
         layer->span = fnn_at_least(layer->span, fnn_span_start(layer, i + 1) - fnn_span_start(layer, i));
-    const ptrdiff_t stripe = fnn_at_most(fnn_at_least(bytes / (layer->span * real_size), STRIPE_ROWS),
-                                         FNN_GRADIENT_ROWS - STRIPE_ROWS / 2 - 1);
-    layer->n_stripes = fnn_at_least((layer->n_in + stripe / 2) / stripe, 1);
+    enum { MOST = FNN_GRADIENT_ROWS - STRIPE_ROWS / 2 - 1 }; /* rounding may add half of STRIPE_ROWS */
+    const ptrdiff_t stripe = fnn_at_most(fnn_at_least(bytes / (layer->span * real_size), STRIPE_ROWS), MOST);
+    layer->n_stripes = fnn_at_least((layer->n_in + stripe / 2) / stripe, (layer->n_in + MOST - 1) / MOST);
     layer->stripe = 0;
     for (ptrdiff_t i = 0; i < layer->n_stripes; i++)
         layer->stripe = fnn_at_least(layer->stripe, fnn_stripe_start(layer, i + 1) - fnn_stripe_start(layer, i));

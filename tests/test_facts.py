@@ -113,6 +113,25 @@ def test_every_plan_gives_the_same_network(isa: str, number: int) -> None:
         assert relative_error(outputs, results[0][2]) < 1e-10
 
 
+# Inputs: around as many rows of W as a stripe may have at most. Outputs: those whose stripes are longest, and fewer.
+@pytest.mark.parametrize("n_in", [167, 168, 192, 193, 215, 250, 400])
+@pytest.mark.parametrize("n_out", [70, 150, 200])
+@pytest.mark.parametrize("l2", ["512K", "1M"])
+def test_a_stripe_is_no_longer_than_its_room(isa: str, dtype: str, l2: str, n_in: int, n_out: int) -> None:
+    """A step, which makes the gradient by stripes in scratch beside the copy of x, against the whole gradient."""
+    rng = np.random.default_rng(5)
+    with fastnn.cpu(f"vendor=unknown,l1=32K,l2={l2}"), fastnn.gemm("own"):
+        for B in (64, 128, 300):
+            X, y = data(rng, B, n_in, dtype=dtype), data(rng, B, n_out, dtype=dtype)
+            net = MLP([n_in, n_out], output="identity", seed=1, dtype=dtype)
+            before = net.parameters.astype(np.float64)
+            net.train_step(X, y, fastnn.SGD(1.0))
+            x, wide = X.astype(np.float64), before[: n_in * n_out].reshape(n_in, n_out)
+            error = x @ wide + before[n_in * n_out :] - y
+            exact = np.concatenate([(x.T @ error).ravel(), error.sum(axis=0)]) / B
+            assert relative_error(net.parameters, before - exact) < TOLERANCE[dtype]
+
+
 @every_fact
 def test_gradients_and_input_gradients_by_every_plan(isa: str, dtype: str, facts: str) -> None:
     rng = np.random.default_rng(4)

@@ -60,7 +60,7 @@ int fnn_wants_transposed(const fnn_maker *maker, ptrdiff_t B, ptrdiff_t n_in, pt
    for fnn_weight_gradient_room, or NULL. */
 void fnn_weight_gradient(const fnn_maker *maker, void *dw, const void *x, const ptrdiff_t *rows, const void *dz,
                          int accumulate, ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out, void *gathered, void *room);
-/* Rows i0 to i1, at most FNN_GRADIENT_ROWS, and columns o0 to o1 of it, always by own kernels, into dw (i1 - i0, o1 - o0) of
+/* Rows i0 to i1 and columns o0 to o1 of it, always by own kernels, into dw (i1 - i0, o1 - o0) of
    leading dimension ldw. */
 void fnn_weight_gradient_part(const fnn_maker *maker, void *dw, ptrdiff_t ldw, const void *x, const ptrdiff_t *rows,
                               const void *dz, int accumulate, ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out,

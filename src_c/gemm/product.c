@@ -84,20 +84,24 @@ void fnn_weight_gradient_part(const fnn_maker *maker, void *dw, ptrdiff_t ldw, c
                               const void *dz, int accumulate, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, ptrdiff_t i0,
                               ptrdiff_t i1, ptrdiff_t o0, ptrdiff_t o1, void *room) {
     const ptrdiff_t size = maker->kernels->size;
-    const fnn_product p = {.c = dw,
-                           .a = (const char *)x + i0 * size,
-                           .b = (const char *)dz + o0 * size,
-                           .rows = rows,
-                           .accumulate = accumulate,
-                           .M = i1 - i0,
-                           .K = B,
-                           .N = o1 - o0,
-                           .lda = I,
-                           .ldb = O,
-                           .ldc = ldw,
-                           .room = room,
-                           .blocking = fnn_choose(maker, FNN_WEIGHT_GRADIENT, I, B, O).blocking};
-    maker->kernels->gemm_tn(&p);
+    fnn_product p = {.c = dw,
+                     .a = (const char *)x + i0 * size,
+                     .b = (const char *)dz + o0 * size,
+                     .rows = rows,
+                     .accumulate = accumulate,
+                     .K = B,
+                     .N = o1 - o0,
+                     .lda = I,
+                     .ldb = O,
+                     .ldc = ldw,
+                     .room = room,
+                     .blocking = fnn_choose(maker, FNN_WEIGHT_GRADIENT, I, B, O).blocking};
+    for (; i0 < i1; i0 += p.M) { /* as many rows at a time as there is room for */
+        p.M = i1 - i0 < FNN_GRADIENT_ROWS ? i1 - i0 : FNN_GRADIENT_ROWS;
+        maker->kernels->gemm_tn(&p);
+        p.a = (const char *)p.a + p.M * size;
+        p.c = (char *)p.c + p.M * ldw * size;
+    }
 }
 
 void fnn_weight_gradient(const fnn_maker *maker, void *dw, const void *x, const ptrdiff_t *rows, const void *dz,
@@ -111,9 +115,5 @@ void fnn_weight_gradient(const fnn_maker *maker, void *dw, const void *x, const 
         if (maker->blas(maker->dtype, 1, 0, I, O, B, a, I, dz, O, accumulate ? 1.0 : 0.0, dw, O) == 0)
             return;
     }
-    for (ptrdiff_t i0 = 0; i0 < I; i0 += FNN_GRADIENT_ROWS) {
-        const ptrdiff_t i1 = i0 + FNN_GRADIENT_ROWS < I ? i0 + FNN_GRADIENT_ROWS : I;
-        fnn_weight_gradient_part(maker, (char *)dw + i0 * O * maker->kernels->size, O, x, rows, dz, accumulate, B, I, O,
-                                 i0, i1, 0, O, room);
-    }
+    fnn_weight_gradient_part(maker, dw, O, x, rows, dz, accumulate, B, I, O, 0, I, 0, O, room);
 }
