@@ -258,15 +258,27 @@ def test_ctrl_c_inside_the_engine(backend: str) -> None:
     X, Y = rng.normal(size=(512, 64)), rng.normal(size=(512, 64))
     net, adam = MLP([64, 128, 64], seed=0, backend=backend), Adam(1e-4)
     net.fit(X, Y, epochs=1)
+    ended = threading.Event()
+
+    def interrupt() -> None:
+        """When an epoch of 8 steps is over: a step may be seen twice, while it changes one layer after the other."""
+        for _ in range(40):
+            seen = net.parameters.copy()
+            while np.array_equal(net.parameters, seen):
+                if ended.wait(0.001):
+                    return
+        _thread.interrupt_main()
+
     # A process that was started in the background ignores the signal, unless it is told otherwise.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    timer = threading.Timer(0.3, _thread.interrupt_main)
-    timer.start()
+    watcher = threading.Thread(target=interrupt)
+    watcher.start()
     try:
         with pytest.raises(KeyboardInterrupt):
             net.fit(X, Y, optimizer=adam, epochs=20_000, batch_size=64)
     finally:
-        timer.cancel()
+        ended.set()
+        watcher.join()
         signal.signal(signal.SIGINT, before)
     history = net.history
     assert 1 <= len(history.loss) < 20_000
