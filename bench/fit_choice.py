@@ -33,9 +33,9 @@ PRODUCTS = ("forward", "input gradient", "weight gradient")  # in the order of g
 WAYS = ("in place", "packed", "blas")
 NOISE, MUCH = math.log(1.01), math.log(1.05)
 NEEDED = ("right", "way", "below", "caches", *WAYS)
-# Of choice.c: a CPU without measured limits, and what else stands in a row.
-BY_CACHES = {"base": "BY_CACHES", "avx2": "AVX2_BY_CACHES", "avx512": "BY_CACHES"}
-REST = {"avx2": "8, 128, 24, PAGE / 4", "avx512": "0, 24, 24, PAGE"}
+# Names of choice.c by instruction set: all limits of an unknown CPU, and those of them that are not fitted.
+BY_CACHES = dict(zip(ISAS, ("BY_CACHES", "AVX2_BY_CACHES", "BY_CACHES"), strict=True))
+NOT_FITTED = dict(zip(ISAS, ("NOT_FITTED", "AVX2_NOT_FITTED", "NOT_FITTED"), strict=True))
 
 Limits = tuple[int, int]  # in_place and blas
 
@@ -148,7 +148,7 @@ def row(title: str, facts: Sequence[dict[str, Any]], limits: dict[tuple[str, str
         pairs = [limits.get((isa, product), (FROM_CACHES, NEVER)) for product in PRODUCTS]
         in_place, blas = ([written(limit, names) for limit in one] for one in zip(*pairs, strict=True))
         simple = set(pairs) == {(FROM_CACHES, NEVER)}
-        parts.append(BY_CACHES[isa] if simple else f"{{{_three(in_place)}, {_three(blas)}, {REST[isa]}}}")
+        parts.append(BY_CACHES[isa] if simple else f"{{{_three(in_place)}, {_three(blas)}, {NOT_FITTED[isa]}}}")
     models = [one["model"] for one in facts]
     one = facts[0]
     family = f"FNN_VENDOR_{one['vendor'].upper()}, {one['family']}, {min(models)}, {max(models)}"

@@ -25,10 +25,10 @@ SIZES = (1, 2, 8, 32, 100, 128, 256, 512, 1024, 2048)
 PRODUCTS = ("forward", "input gradient", "weight gradient")
 MODES = ("auto", "own", "blas")
 RIVALS = ("MKL", "onnxruntime")
-# Facts of a CPU without a row of limits, under which own kernels go one way: nothing exceeds a quarter of so large an
-# L2 cache, nor such an L1, as it must for strides of pages to count; of 256 KB a quarter is the longest panel, so that
-# panels are as long as elsewhere, and less is not packed. Rows to prefetch are those of an unknown CPU, and in place
-# the sums of a weight gradient are not kept to what L1 holds.
+# Facts of a CPU without a row of limits, under which own kernels go one way: nothing exceeds a part of so large an L2
+# cache, nor such an L1, as it must for its stride to count; of 256 KB a quarter is the longest panel, so that forward
+# panels are as long as elsewhere. Weight gradients are better by both ways than they are here: in place because a real
+# L1 keeps their sums short, packed because a larger L2 lets more rows of x be copied at a time.
 FORCED = {"in place": "vendor=unknown,l1=1024M,l2=4096M", "packed": "vendor=unknown,l2=256K"}
 UNLIMITED, BY_CACHES = "vendor=unknown,l2=4096M", "vendor=unknown"
 WAYS = (*FORCED, "blas")

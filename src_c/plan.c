@@ -140,8 +140,8 @@ void fnn_net_plan(fnn_net *net, const fnn_cpu *cpu, int real_size, int n_threads
     /* Every block reads all weights: where those come from the third-level cache, fewer blocks are faster. */
     net->block = fnn_at_least(fnn_at_least(net->least_block, 2 * BLOCK_ROWS),
                               fnn_at_most(round_up(largest / WEIGHT_BYTES, BLOCK_ROWS), MOST_BLOCK_ROWS));
-    const int far = net->narrow || n_parameters * real_size > FAR_PARAMETERS * cpu->l2;
-    net->longest = round_up(fnn_at_least(cpu->l2 / row_bytes, far ? FAR_CHUNK_ROWS : CHUNK_ROWS), net->block);
+    const int few_chunks = net->narrow || n_parameters * real_size > FAR_PARAMETERS * cpu->l2;
+    net->longest = round_up(fnn_at_least(cpu->l2 / row_bytes, few_chunks ? FAR_CHUNK_ROWS : CHUNK_ROWS), net->block);
     /* Sparsity needs the mean activation of the whole batch before it goes back. */
     net->chunk = net->beta > 0 ? fnn_at_least(n, 1) : fnn_at_most(net->longest, fnn_at_least(n, 1));
 
@@ -200,10 +200,9 @@ ptrdiff_t fnn_predict_scratch(const fnn_net *net, const fnn_machine *machine, pt
     ptrdiff_t rows = n;
     if (n > net->least_block) {
         rows = fnn_at_most(net->block * machine->n_threads, n + net->block);
-        if (machine->maker.mode != FNN_GEMM_OWN ||
-            fnn_by_layers(net, &machine->maker, fnn_at_most(n, FNN_PREDICT_CHUNK)))
-            /* a chunk is one block */
-            rows = fnn_at_least(rows, fnn_at_most(n, FNN_PREDICT_CHUNK));
+        const ptrdiff_t chunk = fnn_at_most(n, FNN_PREDICT_CHUNK);
+        if (machine->maker.mode != FNN_GEMM_OWN || fnn_by_layers(net, &machine->maker, chunk)) /* it is one block */
+            rows = fnn_at_least(rows, chunk);
     }
     return 2 * rows * net->widest;
 }

@@ -45,11 +45,12 @@ static lines lines_of(const part *q) {
 }
 
 /* Whoever wants the squares of all weights adds those of the parts, in their order, and gets the same bits. */
-static double squares_of(const fnn_pass *p, const part *q) {
-    const lines of = lines_of(q);
+static double squares_of(const fnn_pass *p, ptrdiff_t task) {
+    const part q = part_of(p->net, task);
+    const lines of = lines_of(&q);
     double sum = 0, squares;
     for (ptrdiff_t i = 0; i < of.count; i++) {
-        p->k->sum_of_squares(&squares, fnn_weights(p, q->l) + ((q->i0 + i) * q->layer->n_out + q->o0) * p->k->size,
+        p->k->sum_of_squares(&squares, fnn_weights(p, q.l) + ((q.i0 + i) * q.layer->n_out + q.o0) * p->k->size,
                              of.length);
         sum += squares;
     }
@@ -100,7 +101,7 @@ static void parameter_task(void *context, ptrdiff_t task, int slot) {
             k->column_sums(db, dz, NULL, NULL, p->accumulate, p->rows, O);
     }
     if (p->finish && net->l2 > 0)
-        p->sums[task] = squares_of(p, &q);
+        p->sums[task] = squares_of(p, task);
     const lines of = lines_of(&q);
     for (ptrdiff_t i = 0; i < of.count; i++) {
         const ptrdiff_t at = w + i * O;
@@ -243,10 +244,8 @@ double fnn_step(const fnn_net *net, const fnn_machine *machine, void *parameters
     cost *= net->loss_scale;
     if (net->l2 > 0) {
         double squares = 0;
-        for (ptrdiff_t i = 0; i < net->n_tasks; i++) {
-            const part q = part_of(net, i);
-            squares += p.backward ? p.sums[i] : squares_of(&p, &q);
-        }
+        for (ptrdiff_t task = 0; task < net->n_tasks; task++)
+            squares += p.backward ? p.sums[task] : squares_of(&p, task);
         cost += 0.5 * p.l2 * squares;
     }
     if (clip)

@@ -101,8 +101,7 @@ def test_two_instruction_sets_are_one_row(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == (
         '{"amd-family-25-model-97", FNN_VENDOR_AMD, 25, 97, 97, '
-        "{BY_CACHES, {ALL(NEVER), ALL(NEVER), 8, 128, 24, PAGE / 4}, "
-        "{ALL(512 * 1024), ALL(2 * MiB), 0, 24, 24, PAGE}}},"
+        "{BY_CACHES, {ALL(NEVER), ALL(NEVER), AVX2_NOT_FITTED}, {ALL(512 * 1024), ALL(2 * MiB), NOT_FITTED}}},"
     )
 
 
@@ -110,7 +109,7 @@ def test_products_and_models_differ_within_a_row(fit_choice: ModuleType) -> None
     limits = {("avx512", "forward"): (2 * MiB, NEVER), ("avx512", "weight gradient"): (CACHES, 384 << 10)}
     assert fit_choice.row("Zen", [FACTS, {**FACTS, "model": 17}], limits) == (
         '{"Zen", FNN_VENDOR_AMD, 25, 17, 97, {BY_CACHES, AVX2_BY_CACHES, '
-        "{{2 * MiB, FROM_CACHES, FROM_CACHES}, {NEVER, NEVER, 384 * 1024}, 0, 24, 24, PAGE}}},"
+        "{{2 * MiB, FROM_CACHES, FROM_CACHES}, {NEVER, NEVER, 384 * 1024}, NOT_FITTED}}},"
     )
 
 

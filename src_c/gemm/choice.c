@@ -12,6 +12,7 @@ typedef struct limits {
     /* Bytes of a right operand that own kernels read where it is, larger ones are copied; and from which BLAS makes the
        product. */
     ptrdiff_t in_place[3], blas[3];
+    /* Not fitted, so alike for most families. */
     int ahead; /* rows to prefetch while operands are read where they are; 0: the CPU is as fast without */
     /* The least M from which copying pays: of right operands beyond in_place, and of smaller ones whose rows are a multiple of
        so many bytes, and so crowd the same few cache sets. */
@@ -25,8 +26,10 @@ typedef struct family {
 } family;
 
 #define ALL(value) {value, value, value}
-#define BY_CACHES {ALL(FROM_CACHES), ALL(NEVER), 0, 24, 24, PAGE}
-#define AVX2_BY_CACHES {ALL(FROM_CACHES), ALL(NEVER), 8, 128, 24, PAGE / 4} /* measured on Zen 3 */
+#define NOT_FITTED 0, 24, 24, PAGE
+#define AVX2_NOT_FITTED 8, 128, 24, PAGE / 4 /* measured on Zen 3 */
+#define BY_CACHES {ALL(FROM_CACHES), ALL(NEVER), NOT_FITTED}
+#define AVX2_BY_CACHES {ALL(FROM_CACHES), ALL(NEVER), AVX2_NOT_FITTED}
 static const family families[] = {
     {"AMD family 25 (Zen 4)",
      FNN_VENDOR_AMD,
@@ -59,8 +62,8 @@ enum { BASE_WORK = 16 * 16 * 16 };
 /* Part of the second-level cache that a right operand may fill where no limit was measured. A weight gradient reads the left
    one down its columns, and has less of the cache for the right one. Zen 4 with AVX2, whole steps and bench/grid.py. */
 enum { CACHE_SHARE = 2, GRADIENT_CACHE_SHARE = 8 };
-/* Rows from which tiles are as high as they are wide, and may be told how to read. */
-enum { TILE_ROWS = 4 };
+/* Fewer rows read W in one way, whatever they are told (dense.inc.h). */
+enum { LEAST_ROWS = 4 };
 /* Columns of a crowded weight gradient that repay copying both operands, and rows of any. */
 enum { GRADIENT_COLUMNS = 64, GRADIENT_LEAST = 24 };
 /* A kernel call's input gradient of so few rows does not repay turning W over: as dot products BLAS is up to 7 times as fast
@@ -144,7 +147,7 @@ fnn_choice fnn_choose(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_
     const limits *limit = &families[maker->cpu->row].by_isa[maker->isa];
     const ptrdiff_t columns = product == FNN_WEIGHT_GRADIENT ? M : N; /* of what is prefetched */
     fnn_choice choice = {.blas = by_blas(maker, product, limit->blas[product], M, K, N)};
-    if (product == FNN_FORWARD && M < TILE_ROWS) /* no time to lose: such products have one way */
+    if (product == FNN_FORWARD && M < LEAST_ROWS) /* no time to lose */
         return choice;
     choice.blocking.ahead = rows_ahead(limit, columns * maker->kernels->size);
     choice.blocking.packed = is_packed(maker, product, M, K, N);
