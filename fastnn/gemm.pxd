@@ -39,11 +39,11 @@ cdef extern from "gemm/gemm.h" nogil:
     const char *fnn_family_name(const fnn_cpu *cpu)
     Py_ssize_t fnn_weight_gradient_room(Py_ssize_t I, Py_ssize_t B)
     void fnn_forward(
-        const fnn_maker *maker, void *z, const void *x, const Py_ssize_t *rows, const void *w, const void *b,
-        Py_ssize_t B, Py_ssize_t I, Py_ssize_t O, void *gathered)
+        const fnn_maker *maker, void *z, const void *x, const void *w, const void *b,
+        Py_ssize_t B, Py_ssize_t I, Py_ssize_t O, const void *next)
     void fnn_input_gradient_product(
         const fnn_maker *maker, void *dx, const void *dz, const void *w, const void *wt,
         Py_ssize_t B, Py_ssize_t I, Py_ssize_t O)
     void fnn_weight_gradient(
-        const fnn_maker *maker, void *dw, const void *x, const Py_ssize_t *rows, const void *dz, int accumulate,
-        Py_ssize_t B, Py_ssize_t I, Py_ssize_t O, void *gathered, void *room)
+        const fnn_maker *maker, void *dw, const void *x, const void *dz, int accumulate,
+        Py_ssize_t B, Py_ssize_t I, Py_ssize_t O, void *room)

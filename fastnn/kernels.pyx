@@ -225,7 +225,7 @@ cdef void affine(
 ) noexcept nogil:
     """y (B, O) = x (B, I) w (I, O) + b (O,), NULL for none."""
     cdef fnn_maker maker = _maker(dtype)
-    fnn_forward(&maker, y, x, NULL, w, b, B, I, O, NULL)
+    fnn_forward(&maker, y, x, w, b, B, I, O, NULL)
 
 
 def affine_forward(x, w, b, activation="identity", *, alpha=None, z=None, out=None):
@@ -319,7 +319,7 @@ def affine_backward(dy, x, w, y, activation="identity", *, alpha=None, z=None, d
         if to_dx != NULL:
             fnn_input_gradient_product(&maker, to_dx, dz, PyArray_DATA(W), NULL, B, I, O)
         if to_dw != NULL:
-            fnn_weight_gradient(&maker, to_dw, PyArray_DATA(X), NULL, dz, 0, B, I, O, NULL, room)
+            fnn_weight_gradient(&maker, to_dw, PyArray_DATA(X), dz, 0, B, I, O, room)
         if to_db != NULL:
             k.column_sums(to_db, dz, NULL, NULL, 0, B, O)
     fnn_fpenv_set(before)

@@ -68,7 +68,15 @@ typedef struct fnn_blocking {
     int packed;  /* the right operand in copied panels; of a weight gradient the left one too, if it has room */
     int ahead;   /* rows to prefetch of what is read where it is */
     ptrdiff_t k; /* rows of a panel; 0: as many as there is room for */
+    ptrdiff_t m; /* rows of the left operand that go through all panels before the next ones do; 0: all */
 } fnn_blocking;
+
+/* n rows of x that will be wanted soon, as long as those of a left operand: row i comes nearer while that of a is multiplied. */
+typedef struct fnn_next {
+    const void *x;
+    const ptrdiff_t *rows;
+    ptrdiff_t n;
+} fnn_next;
 
 /* Rows of the left operand of a weight gradient that are copied at a time, at most. */
 enum { FNN_GRADIENT_K = 512 };
@@ -77,7 +85,7 @@ enum { FNN_GRADIENT_K = 512 };
 typedef struct fnn_product {
     void *c;
     const void *a, *b, *bias;
-    const ptrdiff_t *rows; /* which rows of a, NULL for 0, 1, 2 … */
+    const fnn_next *next; /* NULL for none */
     int accumulate;
     ptrdiff_t M, K, N, lda, ldb, ldc;
     fnn_blocking blocking;

@@ -26,10 +26,9 @@ static void product_task(void *context, ptrdiff_t task, int slot) {
                                    fnn_at(p, layer->dz) + first * layer->n_out * p->k->size, fnn_weights(p, q->l),
                                    fnn_transposed(p, q->l), B, layer->n_in, layer->n_out, j0, j1);
     } else {
-        fnn_place at = fnn_place_of(p, q->l, 0, 0);
+        const fnn_place at = fnn_place_of(p, q->l, 0, 0);
         const ptrdiff_t size = p->k->size;
-        fnn_forward_columns(&p->machine->maker, at.z + first * layer->n_out * size,
-                            at.x + (at.rows ? 0 : first * layer->n_in * size), at.rows ? at.rows + first : NULL,
+        fnn_forward_columns(&p->machine->maker, at.z + first * layer->n_out * size, at.x + first * layer->n_in * size,
                             fnn_weights(p, q->l), fnn_biases(p, q->l), B, layer->n_in, layer->n_out, j0, j1);
     }
 }
@@ -53,6 +52,12 @@ typedef struct rest {
 } rest;
 
 static ptrdiff_t rows_of(const fnn_pass *p, ptrdiff_t i) { return fnn_at_most(p->block, p->rows - i * p->block); }
+
+static void gather_task(void *context, ptrdiff_t i, int slot) {
+    const rest *q = context;
+    (void)slot;
+    fnn_gather(q->p, i * q->p->block, rows_of(q->p, i));
+}
 
 static void activation_task(void *context, ptrdiff_t i, int slot) {
     const rest *q = context;
@@ -82,6 +87,8 @@ static void by_rows(const fnn_pass *p, int l, fnn_task_fn task) {
 }
 
 void fnn_layers_forward(const fnn_pass *p) {
+    if (p->batch.rows)
+        by_rows(p, 0, gather_task);
     for (int l = 0; l < p->net->n_layers; l++) {
         product(p, l, 0);
         by_rows(p, l, activation_task);

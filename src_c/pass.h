@@ -95,11 +95,19 @@ static inline const char *fnn_biases(const fnn_pass *p, int l) {
     return p->parameters + p->net->layers[l].b * p->k->size;
 }
 
-/* rows.c: what both do to a layer. Inputs x (the given rows of it), pre-activation z and output y of rows from `first` of the
+/* Inputs of rows from `first` of the chunk on: the batch's own, or its rows from anywhere side by side, once they are gathered. */
+static inline const char *fnn_inputs(const fnn_pass *p, ptrdiff_t first) {
+    const ptrdiff_t row = p->net->layers[0].n_in * p->k->size;
+    return p->batch.rows ? fnn_at(p, p->net->gathered) + first * row
+                         : (const char *)p->batch.x + (p->first + first) * row;
+}
+/* rows.c: gathers B of them. */
+void fnn_gather(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B);
+
+/* rows.c: what both do to a layer. Inputs x, pre-activation z and output y of rows from `first` of the
    chunk on. */
 typedef struct fnn_place {
     const char *x;
-    const ptrdiff_t *rows;
     char *z, *y;
 } fnn_place;
 fnn_place fnn_place_of(const fnn_pass *p, int l, ptrdiff_t first, int slot);

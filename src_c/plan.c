@@ -135,13 +135,13 @@ void fnn_net_plan(fnn_net *net, const fnn_cpu *cpu, int real_size, int n_threads
     net->widest = widest;
     net->narrow = is_narrow(net);
     net->far = largest >= FAR_WEIGHTS * cpu->l2;
-    const ptrdiff_t row_bytes = 2 * units * real_size;
+    const ptrdiff_t row_bytes = 2 * units * real_size, with_inputs = row_bytes + net->layers[0].n_in * real_size;
     net->least_block = fnn_at_most(fnn_at_least(cpu->l1 / row_bytes / BLOCK_ROWS, 1), 8) * BLOCK_ROWS;
     /* Every block reads all weights: where those come from the third-level cache, fewer blocks are faster. */
     net->block = fnn_at_least(fnn_at_least(net->least_block, 2 * BLOCK_ROWS),
                               fnn_at_most(round_up(largest / WEIGHT_BYTES, BLOCK_ROWS), MOST_BLOCK_ROWS));
     const int few_chunks = net->narrow || n_parameters * real_size > FAR_PARAMETERS * cpu->l2;
-    net->longest = round_up(fnn_at_least(cpu->l2 / row_bytes, few_chunks ? FAR_CHUNK_ROWS : CHUNK_ROWS), net->block);
+    net->longest = round_up(fnn_at_least(cpu->l2 / with_inputs, few_chunks ? FAR_CHUNK_ROWS : CHUNK_ROWS), net->block);
     /* Sparsity needs the mean activation of the whole batch before it goes back. */
     net->chunk = net->beta > 0 ? fnn_at_least(n, 1) : fnn_at_most(net->longest, fnn_at_least(n, 1));
 

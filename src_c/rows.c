@@ -24,11 +24,10 @@ static char *output(const fnn_pass *p, int l, ptrdiff_t first, int slot) {
 fnn_place fnn_place_of(const fnn_pass *p, int l, ptrdiff_t first, int slot) {
     const fnn_net *net = p->net;
     const fnn_layer *layer = &net->layers[l];
-    const ptrdiff_t size = p->k->size, start = start_of(p, first);
+    const ptrdiff_t size = p->k->size;
     fnn_place at = {.y = output(p, l, first, slot)};
     if (l == 0) {
-        at.rows = p->batch.rows ? p->batch.rows + start : NULL;
-        at.x = (const char *)p->batch.x + (at.rows ? 0 : start * layer->n_in * size);
+        at.x = fnn_inputs(p, first);
     } else {
         at.x = fnn_drops(p, layer - 1) ? fnn_at(p, layer[-1].a) + first * layer->n_in * size
                                        : output(p, l - 1, first, slot);
@@ -50,33 +49,43 @@ void fnn_activate(const fnn_pass *p, int l, const fnn_place *at, ptrdiff_t first
     }
 }
 
-/* Brings rows of x that will be wanted next into the second-level cache: of the block that this thread is likely to do after
-   this one, in this batch or the next. They stand anywhere in memory, so no hardware can guess them. One of as many parts as
-   there are layers, so that not too many are on their way at a time. */
-static void fetch_ahead(const fnn_pass *p, ptrdiff_t first, int part) {
-    enum { LINE = 64 };
+/* Rows that stand anywhere in memory are read twice, for the weight gradient down their columns, where each would cost a page
+   of its own once a tile. What the loss reads of them is on its way meanwhile. */
+void fnn_gather(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B) {
+    const fnn_net *net = p->net;
+    const ptrdiff_t size = p->k->size, n_in = net->layers[0].n_in, n_out = net->layers[net->n_layers - 1].n_out;
     if (!p->batch.rows)
         return;
-    const ptrdiff_t length = p->net->layers[0].n_in * p->k->size, parts = p->net->n_layers;
-    const ptrdiff_t start = start_of(p, first) + p->block * p->machine->n_threads;
-    const ptrdiff_t end = fnn_at_most(start + p->block * (part + 1) / parts, p->batch.n + p->batch.following);
-    for (ptrdiff_t i = start + p->block * part / parts; i < end; i++) {
-        const char *row = (const char *)p->batch.x + p->batch.rows[i] * length;
-        for (ptrdiff_t at = 0; at < length; at += LINE)
-            __builtin_prefetch(row + at, 0, 2);
+    const ptrdiff_t *rows = p->batch.rows + start_of(p, first);
+    for (ptrdiff_t i = 0; i < B; i++) {
+        if (p->batch.labels)
+            __builtin_prefetch(p->batch.labels + rows[i]);
+        if (p->batch.target)
+            __builtin_prefetch((const char *)p->batch.target + rows[i] * n_out * size);
+        if (p->batch.weight)
+            __builtin_prefetch((const char *)p->batch.weight + rows[i] * size);
     }
+    p->k->gather(fnn_at(p, net->gathered) + first * n_in * size, p->batch.x, rows, B, n_in);
+}
+
+/* The rows of the block that this thread is likely to do after this one, in this batch or the next: no hardware can guess them. */
+static fnn_next rows_after(const fnn_pass *p, ptrdiff_t first) {
+    const ptrdiff_t start = start_of(p, first) + p->block * p->machine->n_threads;
+    return (fnn_next){p->batch.x, p->batch.rows + start,
+                      fnn_at_most(p->block, p->batch.n + p->batch.following - start)};
 }
 
 /* Rows `first` to first + B of the chunk through all layers. */
 static void forward(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B, int slot) {
     const fnn_net *net = p->net;
+    const fnn_next next = p->batch.rows ? rows_after(p, first) : (fnn_next){0};
+    fnn_gather(p, first, B);
     for (int l = 0; l < net->n_layers; l++) {
         const fnn_layer *layer = &net->layers[l];
         const fnn_place at = fnn_place_of(p, l, first, slot);
-        fnn_forward(&p->machine->maker, at.z, at.x, at.rows, fnn_weights(p, l), fnn_biases(p, l), B, layer->n_in,
-                    layer->n_out, p->workspace ? fnn_at(p, net->gathered) : NULL);
+        fnn_forward(&p->machine->maker, at.z, at.x, fnn_weights(p, l), fnn_biases(p, l), B, layer->n_in, layer->n_out,
+                    l == 0 && next.n > 0 ? &next : NULL);
         fnn_activate(p, l, &at, first, B);
-        fetch_ahead(p, first, l);
     }
 }
 

@@ -57,13 +57,10 @@ static double squares_of(const fnn_pass *p, ptrdiff_t task) {
     return sum;
 }
 
-/* The rows that a layer sees as its inputs, and which of them. */
-static const char *inputs(const fnn_pass *p, int l, const ptrdiff_t **rows) {
+/* What the rows of the chunk are as inputs of a layer. */
+static const char *inputs(const fnn_pass *p, int l) {
     const fnn_layer *before = &p->net->layers[l - 1];
-    *rows = l == 0 && p->batch.rows ? p->batch.rows + p->first : NULL;
-    if (l > 0)
-        return fnn_at(p, fnn_drops(p, before) ? before->a : before->y);
-    return (const char *)p->batch.x + (*rows ? 0 : p->first * p->net->layers[0].n_in * p->k->size);
+    return l == 0 ? fnn_inputs(p, 0) : fnn_at(p, fnn_drops(p, before) ? before->a : before->y);
 }
 
 /* The update of n parameters from `offset` on. */
@@ -92,11 +89,10 @@ static void parameter_task(void *context, ptrdiff_t task, int slot) {
     const int with_biases = q.i0 == 0 && q.o0 == 0;
 
     if (p->compute) {
-        const ptrdiff_t *rows;
-        const char *dz = fnn_at(p, layer->dz), *x = inputs(p, q.l, &rows);
+        const char *dz = fnn_at(p, layer->dz), *x = inputs(p, q.l);
         if (!by_blas)
-            fnn_weight_gradient_part(&p->machine->maker, dw, ldw, x, rows, dz, p->accumulate, p->rows, layer->n_in, O,
-                                     q.i0, q.i1, q.o0, q.o1, room);
+            fnn_weight_gradient_part(&p->machine->maker, dw, ldw, x, dz, p->accumulate, p->rows, layer->n_in, O, q.i0,
+                                     q.i1, q.o0, q.o1, room);
         if (with_biases)
             k->column_sums(db, dz, NULL, NULL, p->accumulate, p->rows, O);
     }
@@ -127,10 +123,8 @@ static void blas_gradients(const fnn_pass *p) {
         const fnn_layer *layer = &p->net->layers[l];
         if (!fnn_by_blas(p, FNN_WEIGHT_GRADIENT, layer->n_in, p->rows, layer->n_out))
             continue;
-        const ptrdiff_t *rows;
-        const char *x = inputs(p, l, &rows);
-        fnn_weight_gradient(&p->machine->maker, p->gradients + layer->w * size, x, rows, fnn_at(p, layer->dz),
-                            p->accumulate, p->rows, layer->n_in, layer->n_out, fnn_at(p, p->net->gathered), NULL);
+        fnn_weight_gradient(&p->machine->maker, p->gradients + layer->w * size, inputs(p, l), fnn_at(p, layer->dz),
+                            p->accumulate, p->rows, layer->n_in, layer->n_out, NULL);
     }
 }
 

@@ -19,9 +19,12 @@ FACTS = {
     "intel": "vendor=intel,family=6,model=207,l1=48K,l2=2M,l3=300M",
 }
 every_fact = pytest.mark.parametrize("facts", FACTS.values(), ids=FACTS)
-# Batch, inputs, outputs: around whole vectors, tiles and panels of every instruction set, strides of a page, long sums.
+# Batch, inputs, outputs: around whole vectors, tiles and panels of every instruction set, strides of a page, long and short
+# sums, more rows than are multiplied with the panels at a time.
 SHAPES = [
     (1, 17, 1),
+    (1, 300, 70),
+    (2, 61, 33),
     (2, 31, 5),
     (3, 40, 20),
     (5, 600, 3),
@@ -33,6 +36,9 @@ SHAPES = [
     (41, 64, 1024),
     (30, 1024, 200),
     (26, 200, 300),  # 8 rows are left beyond whole tiles of 6
+    (29, 4, 150),
+    (30, 150, 4),
+    (803, 70, 60),
 ]
 
 
@@ -40,13 +46,16 @@ def data(rng: np.random.Generator, *shape: int, dtype: str) -> np.ndarray:
     return rng.uniform(-1, 1, shape).astype(dtype)
 
 
+@pytest.mark.parametrize("gemm", ["own", "auto"])
 @every_fact
 @pytest.mark.parametrize(("B", "n_in", "n_out"), SHAPES)
-def test_products_agree_with_the_reference(isa: str, dtype: str, facts: str, B: int, n_in: int, n_out: int) -> None:
+def test_products_agree_with_the_reference(
+    isa: str, dtype: str, facts: str, gemm: str, B: int, n_in: int, n_out: int
+) -> None:
     rng = np.random.default_rng(0)
     x, w, b, dy = (data(rng, *s, dtype=dtype) for s in ((B, n_in), (n_in, n_out), (n_out,), (B, n_out)))
     wide = [a.astype(np.float64) for a in (x, w, b, dy)]
-    with fastnn.cpu(facts), fastnn.gemm("own"):
+    with fastnn.cpu(facts), fastnn.gemm(gemm):
         y = kernels.affine_forward(x, w, b)
         dx, dw, db = kernels.affine_backward(dy, x, w, y)
     x64, w64, b64, dy64 = wide

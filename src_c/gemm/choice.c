@@ -66,9 +66,15 @@ enum { CACHE_SHARE = 2, GRADIENT_CACHE_SHARE = 8 };
 enum { LEAST_ROWS = 4 };
 /* Columns of a crowded weight gradient that repay copying both operands, and rows of any. */
 enum { GRADIENT_COLUMNS = 64, GRADIENT_LEAST = 24 };
-/* A kernel call's input gradient of so few rows does not repay turning W over: as dot products BLAS is up to 7 times as fast
-   (Zen 4). Not in a network, where a row's bits may not depend on how many there are beside it. */
-enum { FEW_ROWS = 8, FEW_RESULTS = 1200, DOT_LENGTH = 32, BLAS_SMALL = 1000 * 1000 };
+/* An input gradient of a row, or of two that find W in the cache, goes as dot products of so many columns and more,
+   and W is not turned over. Not in a network, nor where own kernels are wanted: there a row's bits may not depend on how many
+   there are beside it. */
+enum { DOT_LENGTH = 32 };
+/* OpenBLAS has kernels for such small dot products where there is AVX-512, up to twice as fast as turning W over; elsewhere, and
+   for larger ones, it is 3 times as slow. */
+enum { SMALL_ROWS = 8, SMALL_RESULTS = 1200, SMALL_WORK = 1000 * 1000 };
+/* Rows of the left operand that repay copying the right one once more. */
+enum { LEAST_LEFT = 384 };
 /* Bytes of a panel: it comes from the second-level cache, line after line; longer ones mean fewer sums stored and loaded
    again. Kernels have room for no more (packed.inc.h). */
 enum { LEAST_PANEL = 16 << 10, MOST_PANEL = 64 << 10, LEAST_COPIED = 64 /* rows */ };
@@ -88,8 +94,8 @@ static int by_blas(const fnn_maker *maker, int product, ptrdiff_t from, ptrdiff_
         return maker->mode == FNN_GEMM_BLAS;
     if (maker->isa == FNN_ISA_BASE)
         return (double)M * (double)K * (double)N > BASE_WORK;
-    if (maker->alone && product == FNN_INPUT_GRADIENT && M <= FEW_ROWS && (M == 1 || M * N <= FEW_RESULTS) &&
-        K >= DOT_LENGTH && (double)M * (double)K * (double)N <= BLAS_SMALL)
+    if (maker->alone && maker->isa == FNN_ISA_AVX512 && product == FNN_INPUT_GRADIENT && 1 < M && M <= SMALL_ROWS &&
+        M * N <= SMALL_RESULTS && K >= DOT_LENGTH && M * N * K <= SMALL_WORK)
         return 1;
     return from != NEVER && K * N * maker->kernels->size >= from;
 }
@@ -132,6 +138,11 @@ static ptrdiff_t panel_rows(const fnn_maker *maker, int product) {
     return product == FNN_WEIGHT_GRADIENT ? least(rows, copied) : rows;
 }
 
+/* Rows of the left operand whose part of K stays in the second-level cache while panel after panel is multiplied with it. */
+static ptrdiff_t left_rows(const fnn_maker *maker, ptrdiff_t panel, ptrdiff_t K) {
+    return most(LEAST_LEFT, maker->cpu->l2 / 4 / (least(panel, most(K, 1)) * maker->kernels->size));
+}
+
 /* Rows of both operands of a weight gradient that the first-level cache holds while tile after tile reads them: of the right one
    a panel, which takes a line more where rows do not start with a line, of the left one two lines. */
 static ptrdiff_t gradient_rows(const fnn_maker *maker, ptrdiff_t N) {
@@ -151,9 +162,12 @@ fnn_choice fnn_choose(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_
         return choice;
     choice.blocking.ahead = rows_ahead(limit, columns * maker->kernels->size);
     choice.blocking.packed = is_packed(maker, product, M, K, N);
-    if (choice.blocking.packed) /* a division costs as much as a row of a small layer */
+    choice.dots = maker->alone && maker->mode == FNN_GEMM_AUTO && product == FNN_INPUT_GRADIENT && K >= DOT_LENGTH &&
+                  (M == 1 || (M == 2 && K * N * maker->kernels->size <= maker->cpu->l2));
+    if (choice.blocking.packed) { /* a division costs as much as a row of a small layer */
         choice.blocking.k = panel_rows(maker, product);
-    else if (product == FNN_WEIGHT_GRADIENT && limit->ahead)
+        choice.blocking.m = left_rows(maker, choice.blocking.k, K);
+    } else if (product == FNN_WEIGHT_GRADIENT && limit->ahead)
         choice.blocking.k = gradient_rows(maker, N);
     return choice;
 }

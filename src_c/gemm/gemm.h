@@ -20,6 +20,7 @@ enum { FNN_FORWARD, FNN_INPUT_GRADIENT, FNN_WEIGHT_GRADIENT };
 
 typedef struct fnn_choice {
     int blas;
+    int dots;              /* an own input gradient goes row by row, as dot products with those of W */
     fnn_blocking blocking; /* of an own product */
 } fnn_choice;
 
@@ -40,13 +41,12 @@ static inline ptrdiff_t fnn_weight_gradient_room(ptrdiff_t n_in, ptrdiff_t B) {
     return ((n_in < FNN_GRADIENT_ROWS ? n_in : FNN_GRADIENT_ROWS) + TILE) * (B < FNN_GRADIENT_K ? B : FNN_GRADIENT_K);
 }
 
-/* z (B, n_out) = x (B, n_in) w (n_in, n_out) + b (n_out,), NULL for none. rows: which rows of x, NULL for 0, 1, 2 …; then `gathered` has room for
-   (B, n_in). */
-void fnn_forward(const fnn_maker *maker, void *z, const void *x, const ptrdiff_t *rows, const void *w, const void *b,
-                 ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out, void *gathered);
+/* z (B, n_out) = x (B, n_in) w (n_in, n_out) + b (n_out,), NULL for none. next: inputs that will be wanted soon, NULL for none. */
+void fnn_forward(const fnn_maker *maker, void *z, const void *x, const void *w, const void *b, ptrdiff_t B,
+                 ptrdiff_t n_in, ptrdiff_t n_out, const fnn_next *next);
 /* Columns o0 to o1 of it, always by own kernels. */
-void fnn_forward_columns(const fnn_maker *maker, void *z, const void *x, const ptrdiff_t *rows, const void *w,
-                         const void *b, ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t o0, ptrdiff_t o1);
+void fnn_forward_columns(const fnn_maker *maker, void *z, const void *x, const void *w, const void *b, ptrdiff_t B,
+                         ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t o0, ptrdiff_t o1);
 
 /* dx (B, n_in) = dz (B, n_out) times w (n_in, n_out) transposed. wt: w transposed (n_out, n_in), or NULL; it is wanted where
    fnn_wants_transposed says so, and then spares turning w over for every block of rows. */
@@ -56,14 +56,14 @@ void fnn_input_gradient_columns(const fnn_maker *maker, void *dx, const void *dz
                                 ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t i0, ptrdiff_t i1);
 int fnn_wants_transposed(const fnn_maker *maker, ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out);
 
-/* dw (n_in, n_out) = x (B, n_in) transposed times dz (B, n_out), + dw itself when accumulate; rows and gathered as above; room
+/* dw (n_in, n_out) = x (B, n_in) transposed times dz (B, n_out), + dw itself when accumulate; room
    for fnn_weight_gradient_room, or NULL. */
-void fnn_weight_gradient(const fnn_maker *maker, void *dw, const void *x, const ptrdiff_t *rows, const void *dz,
-                         int accumulate, ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out, void *gathered, void *room);
+void fnn_weight_gradient(const fnn_maker *maker, void *dw, const void *x, const void *dz, int accumulate, ptrdiff_t B,
+                         ptrdiff_t n_in, ptrdiff_t n_out, void *room);
 /* Rows i0 to i1 and columns o0 to o1 of it, always by own kernels, into dw (i1 - i0, o1 - o0) of
    leading dimension ldw. */
-void fnn_weight_gradient_part(const fnn_maker *maker, void *dw, ptrdiff_t ldw, const void *x, const ptrdiff_t *rows,
-                              const void *dz, int accumulate, ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out,
-                              ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t o0, ptrdiff_t o1, void *room);
+void fnn_weight_gradient_part(const fnn_maker *maker, void *dw, ptrdiff_t ldw, const void *x, const void *dz,
+                              int accumulate, ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t i0, ptrdiff_t i1,
+                              ptrdiff_t o0, ptrdiff_t o1, void *room);
 
 #endif

@@ -4,14 +4,14 @@
 #include "gemm.h"
 
 static inline void forward(const fnn_maker *maker, const fnn_blocking *blocking, void *z, const void *x,
-                           const ptrdiff_t *rows, const void *w, const void *b, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O,
+                           const fnn_next *next, const void *w, const void *b, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O,
                            ptrdiff_t o0, ptrdiff_t o1) {
     const ptrdiff_t at = o0 * maker->kernels->size;
     const fnn_product p = {.c = (char *)z + at,
                            .a = x,
                            .b = (const char *)w + at,
                            .bias = b ? (const char *)b + at : NULL,
-                           .rows = rows,
+                           .next = next,
                            .M = B,
                            .K = I,
                            .N = o1 - o0,
@@ -22,27 +22,21 @@ static inline void forward(const fnn_maker *maker, const fnn_blocking *blocking,
     maker->kernels->gemm_nn(&p);
 }
 
-void fnn_forward_columns(const fnn_maker *maker, void *z, const void *x, const ptrdiff_t *rows, const void *w,
-                         const void *b, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1) {
+void fnn_forward_columns(const fnn_maker *maker, void *z, const void *x, const void *w, const void *b, ptrdiff_t B,
+                         ptrdiff_t I, ptrdiff_t O, ptrdiff_t o0, ptrdiff_t o1) {
     const fnn_choice choice = fnn_choose(maker, FNN_FORWARD, B, I, O);
-    forward(maker, &choice.blocking, z, x, rows, w, b, B, I, O, o0, o1);
+    forward(maker, &choice.blocking, z, x, NULL, w, b, B, I, O, o0, o1);
 }
 
-void fnn_forward(const fnn_maker *maker, void *z, const void *x, const ptrdiff_t *rows, const void *w, const void *b,
-                 ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, void *gathered) {
-    const fnn_kernels *k = maker->kernels;
+void fnn_forward(const fnn_maker *maker, void *z, const void *x, const void *w, const void *b, ptrdiff_t B, ptrdiff_t I,
+                 ptrdiff_t O, const fnn_next *next) {
     const fnn_choice choice = fnn_choose(maker, FNN_FORWARD, B, I, O);
     if (choice.blas) {
-        const void *a = x;
-        if (rows) {
-            k->gather(gathered, x, rows, B, I);
-            a = gathered;
-        }
-        k->fill_rows(z, b, B, O);
-        if (maker->blas(maker->dtype, 0, 0, B, O, I, a, I, w, O, 1.0, z, O) == 0)
+        maker->kernels->fill_rows(z, b, B, O);
+        if (maker->blas(maker->dtype, 0, 0, B, O, I, x, I, w, O, 1.0, z, O) == 0)
             return;
     }
-    forward(maker, &choice.blocking, z, x, rows, w, b, B, I, O, 0, O);
+    forward(maker, &choice.blocking, z, x, next, w, b, B, I, O, 0, O);
 }
 
 void fnn_input_gradient_columns(const fnn_maker *maker, void *dx, const void *dz, const void *w, const void *wt,
@@ -69,10 +63,26 @@ void fnn_input_gradient_columns(const fnn_maker *maker, void *dx, const void *dz
 
 void fnn_input_gradient_product(const fnn_maker *maker, void *dx, const void *dz, const void *w, const void *wt,
                                 ptrdiff_t B, ptrdiff_t I, ptrdiff_t O) {
-    if (fnn_choose(maker, FNN_INPUT_GRADIENT, B, O, I).blas &&
-        maker->blas(maker->dtype, 0, 1, B, I, O, dz, O, w, O, 0.0, dx, I) == 0)
+    const fnn_choice choice = fnn_choose(maker, FNN_INPUT_GRADIENT, B, O, I);
+    if (choice.blas && maker->blas(maker->dtype, 0, 1, B, I, O, dz, O, w, O, 0.0, dx, I) == 0)
         return;
-    fnn_input_gradient_columns(maker, dx, dz, w, wt, B, I, O, 0, I);
+    if (!choice.dots) {
+        fnn_input_gradient_columns(maker, dx, dz, w, wt, B, I, O, 0, I);
+        return;
+    }
+    const ptrdiff_t size = maker->kernels->size;
+    for (ptrdiff_t i = 0; i < B; i++) { /* W times a row of dz */
+        const fnn_product p = {.c = (char *)dx + i * I * size,
+                               .a = w,
+                               .b = (const char *)dz + i * O * size,
+                               .M = I,
+                               .K = O,
+                               .N = 1,
+                               .lda = O,
+                               .ldb = 1,
+                               .ldc = 1};
+        maker->kernels->gemm_nn(&p);
+    }
 }
 
 int fnn_wants_transposed(const fnn_maker *maker, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O) {
@@ -80,14 +90,13 @@ int fnn_wants_transposed(const fnn_maker *maker, ptrdiff_t B, ptrdiff_t I, ptrdi
     return !choice.blas && !choice.blocking.packed;
 }
 
-void fnn_weight_gradient_part(const fnn_maker *maker, void *dw, ptrdiff_t ldw, const void *x, const ptrdiff_t *rows,
-                              const void *dz, int accumulate, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, ptrdiff_t i0,
-                              ptrdiff_t i1, ptrdiff_t o0, ptrdiff_t o1, void *room) {
+void fnn_weight_gradient_part(const fnn_maker *maker, void *dw, ptrdiff_t ldw, const void *x, const void *dz,
+                              int accumulate, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, ptrdiff_t i0, ptrdiff_t i1,
+                              ptrdiff_t o0, ptrdiff_t o1, void *room) {
     const ptrdiff_t size = maker->kernels->size;
     fnn_product p = {.c = dw,
                      .a = (const char *)x + i0 * size,
                      .b = (const char *)dz + o0 * size,
-                     .rows = rows,
                      .accumulate = accumulate,
                      .K = B,
                      .N = o1 - o0,
@@ -104,16 +113,10 @@ void fnn_weight_gradient_part(const fnn_maker *maker, void *dw, ptrdiff_t ldw, c
     }
 }
 
-void fnn_weight_gradient(const fnn_maker *maker, void *dw, const void *x, const ptrdiff_t *rows, const void *dz,
-                         int accumulate, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, void *gathered, void *room) {
-    if (fnn_choose(maker, FNN_WEIGHT_GRADIENT, I, B, O).blas) {
-        const void *a = x;
-        if (rows) {
-            maker->kernels->gather(gathered, x, rows, B, I);
-            a = gathered;
-        }
-        if (maker->blas(maker->dtype, 1, 0, I, O, B, a, I, dz, O, accumulate ? 1.0 : 0.0, dw, O) == 0)
-            return;
-    }
-    fnn_weight_gradient_part(maker, dw, O, x, rows, dz, accumulate, B, I, O, 0, I, 0, O, room);
+void fnn_weight_gradient(const fnn_maker *maker, void *dw, const void *x, const void *dz, int accumulate, ptrdiff_t B,
+                         ptrdiff_t I, ptrdiff_t O, void *room) {
+    if (fnn_choose(maker, FNN_WEIGHT_GRADIENT, I, B, O).blas &&
+        maker->blas(maker->dtype, 1, 0, I, O, B, x, I, dz, O, accumulate ? 1.0 : 0.0, dw, O) == 0)
+        return;
+    fnn_weight_gradient_part(maker, dw, O, x, dz, accumulate, B, I, O, 0, I, 0, O, room);
 }

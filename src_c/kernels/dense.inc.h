@@ -10,7 +10,8 @@ FNN_INLINE void KERNEL(product_rows)(const KERNEL(product) * p, ptrdiff_t i0, pt
                                      const int transposed, const int packing) {
     real panel[KERNEL(panel_size)] __attribute__((aligned(64)));
     ptrdiff_t vectors = (N + VL - 1) / VL;
-    const int wide = i1 - i0 <= FNN_WIDE_ROWS || (transposed && p->K <= FNN_WIDE_SUM && vectors > FNN_TILE_VECTORS);
+    const int wide =
+        i1 - i0 <= FNN_WIDE_ROWS || (p->K <= (transposed ? FNN_WIDE_SUM : FNN_SHORT_SUM) && vectors > FNN_TILE_VECTORS);
     const int widest = !wide ? FNN_TILE_VECTORS : i1 - i0 == 1 ? FNN_ROW_VECTORS : FNN_PAIR_VECTORS;
     ptrdiff_t panels = (vectors + widest - 1) / widest;
     for (ptrdiff_t j = 0; j < N; panels--) {
@@ -55,8 +56,7 @@ FNN_INLINE void KERNEL(product_rows)(const KERNEL(product) * p, ptrdiff_t i0, pt
 
 /* A result of few columns fills only part of its vectors; its transpose has them as rows. c (M, N), N less than two vectors, is
    the transpose of the product p: as many of p's columns at a time as a tile is wide, turned over into c. */
-FNN_INLINE void KERNEL(product_turned)(real *c, ptrdiff_t ldc, const KERNEL(product) * p, ptrdiff_t M, ptrdiff_t N,
-                                       const int packing) {
+FNN_INLINE void KERNEL(product_turned)(real *c, ptrdiff_t ldc, const KERNEL(product) * p, ptrdiff_t M, ptrdiff_t N) {
     real turned[KERNEL(lanes) * FNN_ROW_VECTORS * KERNEL(lanes)] __attribute__((aligned(64)));
     const ptrdiff_t longest = (N == 1               ? FNN_ROW_VECTORS
                                : N <= FNN_WIDE_ROWS ? FNN_PAIR_VECTORS
@@ -70,7 +70,7 @@ FNN_INLINE void KERNEL(product_turned)(real *c, ptrdiff_t ldc, const KERNEL(prod
         part.ldc = columns;
         if (p->accumulate)
             KERNEL(turn)(turned, columns, c + j * ldc, ldc, NULL, columns, N);
-        KERNEL(product_rows)(&part, 0, N, columns, 1, packing);
+        KERNEL(product_rows)(&part, 0, N, columns, 1, KERNEL(in_place));
         KERNEL(turn)(c + j * ldc, ldc, turned, columns, NULL, N, columns);
     }
 }
@@ -81,8 +81,8 @@ FNN_INLINE void KERNEL(product_turned)(real *c, ptrdiff_t ldc, const KERNEL(prod
     static __attribute__((noinline)) void KERNEL(rows_##packing)(const KERNEL(product) * p, ptrdiff_t M, \
                                                                  ptrdiff_t N) { \
         const ptrdiff_t tail = KERNEL(tail_columns)(p->K, N); \
-        if (N > tail && KERNEL(packing) != KERNEL(in_place) && M > FNN_WIDE_ROWS) \
-            KERNEL(packed)(p, NULL, M, N - tail, 0, KERNEL(packing)); \
+        if (N > tail && KERNEL(packing) != KERNEL(in_place) && M > FNN_WIDE_ROWS && p->K > FNN_SHORT_SUM) \
+            KERNEL(packed_rows)(p, M, N - tail, KERNEL(packing)); \
         else if (N > tail) \
             KERNEL(product_rows)(p, 0, M, N - tail, 0, KERNEL(packing)); \
         KERNEL(tails)(p, M, N - tail, tail, KERNEL(packing) == KERNEL(turned)); \
@@ -96,13 +96,14 @@ FNN_INLINE KERNEL(product) KERNEL(typed)(const fnn_product *q) {
                              .b = q->b,
                              .bias = q->bias,
                              .c = q->c,
-                             .rows = q->rows,
+                             .next = q->next,
                              .lda = q->lda,
                              .ldb = q->ldb,
                              .ldc = q->ldc,
                              .K = q->K,
                              .accumulate = q->accumulate,
                              .k = q->blocking.k,
+                             .m = q->blocking.m,
                              .ahead = q->blocking.ahead};
 }
 
@@ -146,13 +147,8 @@ static void KERNEL(gemm_tn)(const fnn_product *q) {
     t.b = p.a;
     t.lda = p.ldb;
     t.ldb = p.lda;
-    t.rows = NULL;
     t.ahead = 0;
-    t.b_rows = p.rows;
-    if (p.rows)
-        KERNEL(product_turned)(p.c + N - tail, p.ldc, &t, M, tail, KERNEL(copied));
-    else
-        KERNEL(product_turned)(p.c + N - tail, p.ldc, &t, M, tail, KERNEL(in_place));
+    KERNEL(product_turned)(p.c + N - tail, p.ldc, &t, M, tail);
 }
 
 static void KERNEL(gather)(void *dst, const void *x, const ptrdiff_t *rows, ptrdiff_t B, ptrdiff_t N) {

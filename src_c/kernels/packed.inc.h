@@ -3,10 +3,10 @@
    them where they are is as fast; on Intel a product of 512 x 1024 x 1024 went from 78 to 178 GFLOP/s by copying (limit 232),
    its weight gradient, with both operands copied, from 68 to 173.
 
-   Generates panel_rows, pack, product_part, copy_left, packed. */
+   Generates panel_rows, pack, product_part, copy_left, packed, packed_rows. */
 
-/* How tiles read the right operand: where it is; or from a panel, with its rows copied because they are scattered or far away,
-   or turned over because it is given as (N, K). */
+/* How tiles read the right operand: where it is; or from a panel, with its rows copied because they are crowded or far away, or
+   turned over because it is given as (N, K). */
 enum { KERNEL(in_place), KERNEL(copied), KERNEL(turned) };
 enum { KERNEL(panel_size) = (64 << 10) / sizeof(real) };
 
@@ -17,7 +17,7 @@ FNN_INLINE void KERNEL(pack)(real *panel, ptrdiff_t ld, const KERNEL(product) * 
         KERNEL(turn)(panel, ld, p->b + j * p->ldb + k0, p->ldb, NULL, columns, K);
     else
         for (ptrdiff_t k = k0; k < k0 + K; k++, panel += ld) {
-            const real *row = p->b + (p->b_rows ? p->b_rows[k] : k) * p->ldb + j;
+            const real *row = p->b + k * p->ldb + j;
             ptrdiff_t l = 0;
             for (; l + VL <= columns; l += VL)
                 KERNEL(store)(panel + l, KERNEL(load)(row + l));
@@ -30,13 +30,9 @@ FNN_INLINE void KERNEL(pack)(real *panel, ptrdiff_t ld, const KERNEL(product) * 
 FNN_INLINE KERNEL(product) KERNEL(product_part)(const KERNEL(product) * p, ptrdiff_t k0, ptrdiff_t K, int transposed) {
     KERNEL(product) part = *p;
     part.K = K;
+    part.k0 = k0;
     part.accumulate |= k0 > 0;
-    if (!transposed)
-        part.a += k0;
-    else if (p->rows)
-        part.rows += k0;
-    else
-        part.a += k0 * p->lda;
+    part.a += transposed ? k0 * p->lda : k0;
     return part;
 }
 
@@ -50,7 +46,7 @@ FNN_INLINE ptrdiff_t KERNEL(panel_rows)(const KERNEL(product) * p, ptrdiff_t col
 FNN_INLINE void KERNEL(copy_left)(real *to, const KERNEL(product) * p, ptrdiff_t k0, ptrdiff_t K, ptrdiff_t M) {
     const ptrdiff_t whole = M - M % FNN_TILE_ROWS;
     for (ptrdiff_t k = 0; k < K; k++) {
-        const real *row = p->a + (p->rows ? p->rows[k0 + k] : k0 + k) * p->lda;
+        const real *row = p->a + (k0 + k) * p->lda;
         real *at = to + k * FNN_TILE_ROWS;
         for (ptrdiff_t i = 0; i < whole; i += FNN_TILE_ROWS, at += K * FNN_TILE_ROWS)
             memcpy(at, row + i, FNN_TILE_ROWS * sizeof(real));
@@ -74,7 +70,6 @@ FNN_INLINE void KERNEL(packed)(const KERNEL(product) * p, real *room, ptrdiff_t 
         part.ahead = 0;
         if (transposed) {
             KERNEL(copy_left)(room, p, k0, K, M);
-            part.rows = NULL;
             part.lda = FNN_TILE_ROWS;
         }
         ptrdiff_t vectors = (N + VL - 1) / VL, panels = (vectors + FNN_TILE_VECTORS - 1) / FNN_TILE_VECTORS;
@@ -99,5 +94,18 @@ FNN_INLINE void KERNEL(packed)(const KERNEL(product) * p, real *room, ptrdiff_t 
             vectors -= width;
             j += columns;
         }
+    }
+}
+
+/* The same, for equal parts of the M rows one after the other. */
+FNN_INLINE void KERNEL(packed_rows)(const KERNEL(product) * p, ptrdiff_t M, ptrdiff_t N, const int packing) {
+    const ptrdiff_t parts = p->m > 0 ? (M + p->m - 1) / p->m : 1;
+    for (ptrdiff_t q = 0, i = 0; q < parts; q++) {
+        const ptrdiff_t end = q + 1 < parts ? (q + 1) * M / parts / FNN_TILE_ROWS * FNN_TILE_ROWS : M;
+        KERNEL(product) part = *p;
+        part.a += i * p->lda;
+        part.c += i * p->ldc;
+        KERNEL(packed)(&part, NULL, end - i, N, 0, packing);
+        i = end;
     }
 }

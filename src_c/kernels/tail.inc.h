@@ -51,7 +51,7 @@ FNN_INLINE void KERNEL(tail_tile)(const KERNEL(product) * p, const real *packed,
 #pragma GCC unroll 8
     for (int m = 0; m < MR; m++) {
         sum[m] = KERNEL(set1)(C(0.0));
-        left[m] = p->a + (p->rows ? p->rows[i + m] : i + m) * p->lda + k0;
+        left[m] = p->a + (i + m) * p->lda + k0;
     }
     for (ptrdiff_t k = 0; k < whole; k += G, packed += VL) {
         const vec w = KERNEL(load)(packed);
@@ -113,27 +113,27 @@ FNN_INLINE void KERNEL(tails)(const KERNEL(product) * p, ptrdiff_t M, ptrdiff_t 
 
 /* A single column whose elements lie side by side: the lanes are k. */
 FNN_INLINE void KERNEL(dots_of)(const KERNEL(product) * p, ptrdiff_t i, const int MR) {
-    vec sum[4];
-    const real *left[4];
-#pragma GCC unroll 4
+    vec sum[FNN_TAIL_ROWS];
+    const real *left[FNN_TAIL_ROWS];
+#pragma GCC unroll 8
     for (int m = 0; m < MR; m++) {
         sum[m] = KERNEL(set1)(C(0.0));
-        left[m] = p->a + (p->rows ? p->rows[i + m] : i + m) * p->lda;
+        left[m] = p->a + (i + m) * p->lda;
     }
     const ptrdiff_t whole = p->K - p->K % VL;
     for (ptrdiff_t k = 0; k < whole; k += VL) {
         const vec w = KERNEL(load)(p->b + k);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int m = 0; m < MR; m++)
             sum[m] += KERNEL(load)(left[m] + k) * w;
     }
     if (whole < p->K) {
         const vec w = KERNEL(load_tail)(p->b + whole, p->K - whole);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int m = 0; m < MR; m++)
             sum[m] += KERNEL(load_tail)(left[m] + whole, p->K - whole) * w;
     }
-#pragma GCC unroll 4
+#pragma GCC unroll 8
     for (int m = 0; m < MR; m++) {
         const real start = p->accumulate ? p->c[i + m] : p->bias ? *p->bias : C(0.0);
         p->c[i + m] = start + KERNEL(sum_lanes)(sum[m]);
@@ -142,6 +142,8 @@ FNN_INLINE void KERNEL(dots_of)(const KERNEL(product) * p, ptrdiff_t i, const in
 
 static void KERNEL(dots)(const KERNEL(product) * p, ptrdiff_t M) {
     ptrdiff_t i = 0;
+    for (; i + FNN_TAIL_ROWS <= M; i += FNN_TAIL_ROWS)
+        KERNEL(dots_of)(p, i, FNN_TAIL_ROWS);
     for (; i + 4 <= M; i += 4)
         KERNEL(dots_of)(p, i, 4);
     for (; i < M; i++)

@@ -28,7 +28,8 @@
 #define FNN_ROW_VECTORS 8
 #define FNN_PAIR_VECTORS (FNN_VBYTES == 64 ? 8 : FNN_VBYTES == 32 ? 5 : 2)
 #define FNN_WIDE_ROWS 3
-#define FNN_WIDE_SUM 8
+#define FNN_WIDE_SUM 8 /* of a weight gradient */
+#define FNN_SHORT_SUM 4
 
 /* Rows of the right operand that one pass over the tiles of a panel multiplies with, so that they are still near for the next
    tile: 5 % on AVX2 at K = 784, nothing lost on AVX-512. Half as many cost more in sums stored and loaded again. */
@@ -47,10 +48,10 @@ typedef struct KERNEL(product) {
     const real *a, *b, *bias; /* bias (N,), one a column, or NULL */
     const real *row_bias;     /* (M,), one a row, or NULL */
     real *c;
-    const ptrdiff_t *rows, *b_rows; /* which rows of a, and of b where it is packed, NULL for 0, 1, 2 … */
-    ptrdiff_t lda, ldb, ldc, K;
-    ptrdiff_t k; /* rows of a copied panel */
-    int ahead;   /* rows of b, or transposed of a, to prefetch, in large tiles */
+    const fnn_next *next;
+    ptrdiff_t lda, ldb, ldc, K, k0; /* k0: the first of a part of K */
+    ptrdiff_t k, m;                 /* rows of a copied panel, and of a for which it is copied */
+    int ahead;                      /* rows of b, or transposed of a, to prefetch, in large tiles */
     int accumulate;
     int chained; /* the last columns are summed as several chains, also by tiles of few rows */
 } KERNEL(product);
@@ -69,6 +70,15 @@ FNN_INLINE void KERNEL(finish_tail)(const KERNEL(product) * p, ptrdiff_t i, ptrd
 #endif
 }
 
+/* Where row i of those that will be wanted soon has its part of K; behind the last one it is that. A tile brings in as many, a
+   line of each between two stretches of its sum. */
+#define FNN_FETCHED 8
+enum { KERNEL(stretch) = 64 / sizeof(real) };
+FNN_INLINE const real *KERNEL(next_row)(const KERNEL(product) * p, ptrdiff_t i) {
+    const fnn_next *next = p->next;
+    return (const real *)next->x + next->rows[i < next->n ? i : next->n - 1] * p->lda + p->k0;
+}
+
 /* How the last of a tile's vectors is filled; in chains is as tail.inc.h does it, for tiles of one and two rows. */
 enum { KERNEL(whole), KERNEL(partial), KERNEL(halved), KERNEL(chains_2), KERNEL(chains_4) };
 
@@ -82,8 +92,7 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
     half_vec chain[2][4];
     const int whole = NV - (last != KERNEL(whole)), at_tail = whole * (int)VL;
     const real *b = p->b;
-    const ptrdiff_t lda = p->lda, ldb = p->ldb, ldc = p->ldc, K = p->K, *rows = p->rows,
-                    ahead = p->ahead * (transposed ? lda : ldb);
+    const ptrdiff_t lda = p->lda, ldb = p->ldb, ldc = p->ldc, K = p->K, ahead = p->ahead * (transposed ? lda : ldb);
     real *c = p->c + i * ldc + j;
 
     /* Where the sums start: at c, at a bias, at zero. */
@@ -138,45 +147,51 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
     const real *left[FNN_MOST_ROWS];
 #pragma GCC unroll 8
     for (int m = 0; m < MR; m++)
-        left[m] = transposed ? p->a + i + m : p->a + (rows ? rows[i + m] : i + m) * lda;
+        left[m] = transposed ? p->a + i + m : p->a + (i + m) * lda;
 
-    for (ptrdiff_t k = 0; k < K; k++) {
-        vec right[FNN_ROW_VECTORS];
-        half_vec half_right;
+    /* Rows that will be wanted soon come nearer meanwhile, a line of each at a time: loads would wait behind many. */
+    const int fetching = MR >= 4 && !transposed && p->next && j == 0;
+    const ptrdiff_t stretch = fetching ? KERNEL(stretch) : K;
+    for (ptrdiff_t k0 = 0; k0 < K; k0 += stretch) {
+        const ptrdiff_t end = K - k0 < stretch ? K : k0 + stretch;
+        for (ptrdiff_t m = 0; fetching && m < FNN_FETCHED; m++)
+            __builtin_prefetch(KERNEL(next_row)(p, i + m) + k0, 0, 2);
+        for (ptrdiff_t k = k0; k < end; k++) {
+            vec right[FNN_ROW_VECTORS];
+            half_vec half_right;
 #pragma GCC unroll 8
-        for (int v = 0; v < whole; v++)
-            right[v] = MR == 2 ? KERNEL(in_register)(KERNEL(load)(b + v * VL)) : KERNEL(load)(b + v * VL);
-        if (last == KERNEL(partial))
-            right[whole] = KERNEL(load_tail)(b + at_tail, tail);
-        if (last == KERNEL(halved) || G)
-            half_right = KERNEL(load_half)(b + at_tail, tail);
-        /* What is read with a long stride: W, or x of a weight gradient, whose panel of dz stays in the first-level cache. */
-        if (MR >= 4 && ahead && !transposed)
+            for (int v = 0; v < whole; v++)
+                right[v] = MR == 2 ? KERNEL(in_register)(KERNEL(load)(b + v * VL)) : KERNEL(load)(b + v * VL);
+            if (last == KERNEL(partial))
+                right[whole] = KERNEL(load_tail)(b + at_tail, tail);
+            if (last == KERNEL(halved) || G)
+                half_right = KERNEL(load_half)(b + at_tail, tail);
+            /* What is read with a long stride: W, or x of a weight gradient, whose panel of dz stays in the first-level cache. */
+            if (MR >= 4 && ahead && !transposed)
 #pragma GCC unroll 8
-            for (int v = 0; v < NV; v++)
-                __builtin_prefetch(b + ahead + v * VL, 0, 3);
-        if (MR >= 4 && ahead && transposed && !rows)
-            __builtin_prefetch(left[0] + k * lda + ahead, 0, 3);
-        const ptrdiff_t offset = transposed ? (rows ? rows[k] : k) * lda : k;
-        if (transposed && rows)
-            __builtin_prefetch(left[0] + rows[k + 8 < K ? k + 8 : K - 1] * lda, 0, 3);
+                for (int v = 0; v < NV; v++)
+                    __builtin_prefetch(b + ahead + v * VL, 0, 3);
+            if (MR >= 4 && ahead && transposed)
+                __builtin_prefetch(left[0] + k * lda + ahead, 0, 3);
+            const ptrdiff_t offset = transposed ? k * lda : k;
 #pragma GCC unroll 8
-        for (int m = 0; m < MR; m++) {
-            const real element = transposed ? left[0][offset + m] : left[m][offset];
+            for (int m = 0; m < MR; m++) {
+                const real element = transposed ? left[0][offset + m] : left[m][offset];
 #pragma GCC unroll 8
-            for (int v = 0; v < whole + (last == KERNEL(partial)); v++)
-                sum[m][v] += element * right[v];
-            if (last == KERNEL(halved))
-                half_sum[m] += element * half_right;
-            if (G) { /* the chains take turns */
-                const half_vec first = chain[m][0] + element * half_right;
+                for (int v = 0; v < whole + (last == KERNEL(partial)); v++)
+                    sum[m][v] += element * right[v];
+                if (last == KERNEL(halved))
+                    half_sum[m] += element * half_right;
+                if (G) { /* the chains take turns */
+                    const half_vec first = chain[m][0] + element * half_right;
 #pragma GCC unroll 4
-                for (int g = 0; g < G - 1; g++)
-                    chain[m][g] = chain[m][g + 1];
-                chain[m][G - 1] = first;
+                    for (int g = 0; g < G - 1; g++)
+                        chain[m][g] = chain[m][g + 1];
+                    chain[m][G - 1] = first;
+                }
             }
+            b += ldb;
         }
-        b += ldb;
     }
 
 #pragma GCC unroll 8
