@@ -21,6 +21,7 @@ TITLES = {
     # Its number is that of Rocket Lake; measured were two 512-bit multiply-add units and 2 MB of L2 a core.
     "intel-family-6-model-167": "Intel Granite Rapids class",
     "intel-family-6-model-173": "Intel Granite Rapids",
+    "intel-family-6-model-207": "Intel Emerald Rapids",
 }
 _VENDORS = {"AuthenticAMD": "amd", "GenuineIntel": "intel", "HygonGenuine": "hygon", "0x41": "arm"}
 

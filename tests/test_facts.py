@@ -19,8 +19,8 @@ FACTS = {
     "intel": "vendor=intel,family=6,model=207,l1=48K,l2=2M,l3=300M",
 }
 every_fact = pytest.mark.parametrize("facts", FACTS.values(), ids=FACTS)
-# Batch, inputs, outputs: around whole vectors, tiles and panels of every instruction set, strides of a page, long and short
-# sums, more rows than are multiplied with the panels at a time.
+# Batch, inputs, outputs: around whole vectors, tiles and panels of every instruction set, strides of a page, short sums
+# and long ones, more rows than are multiplied with the panels at a time.
 SHAPES = [
     (1, 17, 1),
     (1, 300, 70),
