@@ -11,6 +11,25 @@ import numpy.typing as npt
 
 Array = npt.NDArray[Any]
 
+_LINE = 64  # bytes of a cache line, and of the longest vector
+
+
+def lines_of_zeros(shape: int | tuple[int, ...], dtype: str) -> Array:
+    """Zeros from the start of a cache line on: a vector of a row that is a multiple of it then never takes two lines.
+
+    A view, which cannot be resized: engines keep its address.
+
+    Examples
+    --------
+    >>> lines_of_zeros((2, 100), "float32").ctypes.data % 64
+    0
+    """
+    size = np.dtype(dtype).itemsize
+    n = math.prod(shape) if isinstance(shape, tuple) else shape
+    with_rest = np.zeros(n + _LINE // size, dtype)
+    start = -with_rest.ctypes.data % _LINE // size
+    return with_rest[start : start + n].reshape(shape)
+
 
 def numbers(name: str, value: Any) -> Array:
     """``value`` as an array of real numbers, in whatever dtype and layout it has: what a shape can be asked of.

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from fastnn._arrays import lines_of_zeros
 from fastnn._table import UPDATES
 
 # Where each hyperparameter of an update stands in OptimizerState.hyper; an engine reads it by position.
@@ -62,7 +63,7 @@ class OptimizerState:
         self.kind = kind
         self.hyper = hyper
         # Views cannot be resized: an engine keeps addresses.
-        self.slots = np.zeros((n_slots, n_parameters), dtype)[:]
+        self.slots = lines_of_zeros((n_slots, n_parameters), dtype)
         self.counter = np.zeros(1, np.int64)[:]
         # Not filled before a fit does so: until then it takes no memory.
         self.snapshot = np.empty((1 + n_slots) * n_parameters, dtype)[:]

@@ -32,6 +32,7 @@ from fastnn.fnn cimport (
 from fastnn.gemm cimport fnn_cpu, fnn_maker
 from fastnn.net cimport *
 
+from fastnn._arrays import lines_of_zeros
 from fastnn._table import LOSSES, ROW_SUM_TOLERANCE
 
 cnp.import_array()
@@ -168,9 +169,8 @@ cdef class Engine:
                     or (self.net.logits and i == self.net.n_layers - 1)):
                 self.differentiable = False
         self.n_in, self.n_out = spec.sizes[0], spec.sizes[self.net.n_layers]
-        # Views, which cannot be resized: the addresses stay good.
-        self.parameters = np.zeros(offset, dtype)[:]
-        self.gradients = np.zeros(offset, dtype)[:]
+        self.parameters = lines_of_zeros(offset, dtype)
+        self.gradients = lines_of_zeros(offset, dtype)
         self.dtype = PyArray_TYPE(self.parameters)
         fnn_net_plan(&self.net, self.cpu, self.real_size, 1, 1)
 

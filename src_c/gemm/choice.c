@@ -42,7 +42,7 @@ static const family families[] = {
      6,
      0,
      255,
-     {BY_CACHES, AVX2_BY_CACHES, {ALL(MiB), ALL(NEVER), 8, 24, 24, PAGE}}},
+     {BY_CACHES, AVX2_BY_CACHES, {ALL(512 * 1024), ALL(NEVER), 8, 24, 24, PAGE}}},
     {"unknown", 0, 0, 0, 0, {BY_CACHES, AVX2_BY_CACHES, BY_CACHES}}, /* the last one: every other CPU */
 };
 
