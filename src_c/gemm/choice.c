@@ -74,7 +74,7 @@ enum { DOT_LENGTH = 32 };
    for larger ones, it is 3 times as slow. */
 enum { SMALL_ROWS = 8, SMALL_RESULTS = 1200, SMALL_WORK = 1000 * 1000 };
 /* Rows of the left operand that repay copying the right one once more. */
-enum { LEAST_LEFT = 384 };
+enum { LEAST_LEFT = 512 };
 /* Bytes of a panel: it comes from the second-level cache, line after line; longer ones mean fewer sums stored and loaded
    again. Kernels have room for no more (packed.inc.h). */
 enum { LEAST_PANEL = 16 << 10, MOST_PANEL = 64 << 10, LEAST_COPIED = 64 /* rows */ };
