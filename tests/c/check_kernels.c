@@ -59,18 +59,23 @@ static void expect_product(const char *what, const void *c, const void *a, ptrdi
         }
 }
 
-/* Every way to read the operands; a packed weight gradient needs room, in which parts of K of two rows are cut off too. */
+/* Every way to read the operands, with a row to bring nearer meanwhile; a packed weight gradient needs room, in which parts of K
+   of two rows are cut off too. */
 static void check_products(ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
-    static const fnn_blocking ways[] = {{0, 0, 0}, {0, 2, 0}, {1, 0, 0}, {1, 0, 2}};
+    static const fnn_blocking ways[] = {{0, 0, 0, 0}, {0, 2, 0, 0}, {1, 0, 0, 0}, {1, 0, 2, 9}};
+    static const ptrdiff_t first[] = {0};
     void *a = numbers(M * K), *b = numbers(K * N), *bias = numbers(N), *c = numbers(M * N), *turned = numbers(M * K);
     void *room = numbers(fnn_weight_gradient_room(M, K));
     for (size_t way = 0; way < sizeof ways / sizeof *ways; way++) {
         fnn_product p = {.c = c, .a = a, .b = b, .M = M, .K = K, .N = N, .lda = K, .ldb = N, .ldc = N};
         p.blocking = ways[way];
+        const fnn_next next = {a, first, 1};
         p.bias = bias;
+        p.next = &next;
         k->gemm_nn(&p);
         expect_product("gemm_nn", c, a, K, 1, b, N, 1, bias, M, K, N);
         p.bias = NULL;
+        p.next = NULL;
         p.ldb = K;
         k->gemm_nt(&p); /* b as (N, K) */
         expect_product("gemm_nt", c, a, K, 1, b, 1, K, NULL, M, K, N);
