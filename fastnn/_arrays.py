@@ -27,7 +27,7 @@ def lines_of_zeros(shape: int | tuple[int, ...], dtype: str) -> Array:
     size = np.dtype(dtype).itemsize
     n = math.prod(shape) if isinstance(shape, tuple) else shape
     with_rest = np.zeros(n + _LINE // size, dtype)
-    start = -with_rest.ctypes.data % _LINE // size
+    start = -with_rest.__array_interface__["data"][0] % _LINE // size
     return with_rest[start : start + n].reshape(shape)
 
 

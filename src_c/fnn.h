@@ -85,7 +85,7 @@ enum { FNN_GRADIENT_K = 512 };
 typedef struct fnn_product {
     void *c;
     const void *a, *b, *bias;
-    const fnn_next *next; /* NULL for none */
+    const fnn_next *next; /* heeded where b is read where it is; NULL for none */
     int accumulate;
     ptrdiff_t M, K, N, lda, ldb, ldc;
     fnn_blocking blocking;

@@ -104,8 +104,7 @@ static inline const char *fnn_inputs(const fnn_pass *p, ptrdiff_t first) {
 /* rows.c: gathers B of them. */
 void fnn_gather(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B);
 
-/* rows.c: what both do to a layer. Inputs x, pre-activation z and output y of rows from `first` of the
-   chunk on. */
+/* rows.c: what both do to a layer. Inputs x, pre-activation z and output y of rows from `first` of the chunk on. */
 typedef struct fnn_place {
     const char *x;
     char *z, *y;

@@ -44,6 +44,15 @@ def test_what_the_engine_holds_cannot_be_resized() -> None:
             array.resize(0)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_what_the_engine_holds_starts_with_a_cache_line(dtype: str) -> None:
+    for width in (3, 5, 48, 300):  # so many that not all lie there by chance
+        net, adam = MLP([width, width, 2], dtype=dtype), Adam()
+        state = adam.state(net)
+        for array in (net.parameters, net.gradients, state.slots):
+            assert array.ctypes.data % 64 == 0
+
+
 def test_an_optimizer_state_that_does_not_fit_is_refused() -> None:
     X, Y, adam = np.ones((4, 3)), np.ones((4, 2)), Adam()
     net = MLP([3, 4, 2])

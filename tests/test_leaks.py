@@ -37,9 +37,9 @@ def traced() -> int:
 
 
 def growth(calls: list[Callable[[], object]], count: int, bound: int, measure: Callable[[], int]) -> int:
-    """By how much `count` calls raise what is measured: the least of eight, for free lists and allocators fill up."""
+    """By how much `count` calls raise what is measured: the least of four, for free lists and allocators fill once."""
     least = sys.maxsize
-    for _ in range(8):
+    for _ in range(4):
         before = measure()
         repeat(calls, count)
         least = min(least, measure() - before)

@@ -66,9 +66,9 @@ enum { CACHE_SHARE = 2, GRADIENT_CACHE_SHARE = 8 };
 enum { LEAST_ROWS = 4 };
 /* Columns of a crowded weight gradient that repay copying both operands, and rows of any. */
 enum { GRADIENT_COLUMNS = 64, GRADIENT_LEAST = 24 };
-/* An input gradient of a row, or of two that find W in the cache, goes as dot products of so many columns and more,
-   and W is not turned over. Not in a network, nor where own kernels are wanted: there a row's bits may not depend on how many
-   there are beside it. */
+/* An input gradient of a row, or of two that find W in the cache, goes as dot products of so many columns and more, and W is not
+   turned over. Not in a network, nor where own kernels are wanted: there a row's bits may not depend on how many there are beside
+   it. */
 enum { DOT_LENGTH = 32 };
 /* OpenBLAS has kernels for such small dot products where there is AVX-512, up to twice as fast as turning W over; elsewhere, and
    for larger ones, it is 3 times as slow. */

@@ -56,8 +56,8 @@ void fnn_input_gradient_columns(const fnn_maker *maker, void *dx, const void *dz
                                 ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t i0, ptrdiff_t i1);
 int fnn_wants_transposed(const fnn_maker *maker, ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out);
 
-/* dw (n_in, n_out) = x (B, n_in) transposed times dz (B, n_out), + dw itself when accumulate; room
-   for fnn_weight_gradient_room, or NULL. */
+/* dw (n_in, n_out) = x (B, n_in) transposed times dz (B, n_out), + dw itself when accumulate; room for
+   fnn_weight_gradient_room, or NULL. */
 void fnn_weight_gradient(const fnn_maker *maker, void *dw, const void *x, const void *dz, int accumulate, ptrdiff_t B,
                          ptrdiff_t n_in, ptrdiff_t n_out, void *room);
 /* Rows i0 to i1 and columns o0 to o1 of it, always by own kernels, into dw (i1 - i0, o1 - o0) of
