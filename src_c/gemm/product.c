@@ -36,7 +36,7 @@ void fnn_forward(const fnn_maker *maker, void *z, const void *x, const void *w, 
         if (maker->blas(maker->dtype, 0, 0, B, O, I, x, I, w, O, 1.0, z, O) == 0)
             return;
     }
-    forward(maker, &choice.blocking, z, x, next, w, b, B, I, O, 0, O);
+    forward(maker, &choice.blocking, z, x, choice.blocking.ahead ? next : NULL, w, b, B, I, O, 0, O);
 }
 
 void fnn_input_gradient_columns(const fnn_maker *maker, void *dx, const void *dz, const void *w, const void *wt,

@@ -151,9 +151,18 @@ static void KERNEL(gemm_tn)(const fnn_product *q) {
     KERNEL(product_turned)(p.c + N - tail, p.ldc, &t, M, tail);
 }
 
-static void KERNEL(gather)(void *dst, const void *x, const ptrdiff_t *rows, ptrdiff_t B, ptrdiff_t N) {
-    for (ptrdiff_t i = 0; i < B; i++)
-        memcpy((real *)dst + i * N, (const real *)x + rows[i] * N, (size_t)N * sizeof(real));
+/* Rows come from anywhere, so those a few further on are called for while one is copied. */
+static void KERNEL(gather)(void *dst_, const void *x_, const ptrdiff_t *rows, ptrdiff_t B, ptrdiff_t N) {
+    enum { AHEAD = 4 };
+    const real *x = x_;
+    real *dst = dst_;
+    for (ptrdiff_t i = 0; i < B; i++, dst += N) {
+        const real *row = x + rows[i] * N, *later = x + rows[i + AHEAD < B ? i + AHEAD : B - 1] * N;
+        for (ptrdiff_t j = 0; j < N; j += VL) {
+            __builtin_prefetch(later + j, 0, 3);
+            KERNEL(store_part)(dst + j, KERNEL(load_part)(row + j, N - j), N - j);
+        }
+    }
 }
 
 static void KERNEL(fill_rows)(void *dst, const void *row, ptrdiff_t B, ptrdiff_t N) {
