@@ -11,11 +11,12 @@ from backends import TOLERANCE, relative_error
 import fastnn
 from fastnn import MLP, _core, kernels
 
-# Caches so small that everything is copied and goes layer by layer; others so large that nothing is; and two families.
+# Caches so small that everything is copied and goes layer by layer; others so large that nothing is; and the families.
 FACTS = {
     "tiny": "vendor=unknown,family=0,model=0,l1=4K,l2=4K,l3=0",
     "huge": "vendor=unknown,family=0,model=0,l1=1M,l2=64M,l3=512M",
-    "amd": "vendor=amd,family=25,model=17,l1=32K,l2=1M,l3=32M",
+    "zen 4": "vendor=amd,family=25,model=17,l1=32K,l2=1M,l3=32M",
+    "zen 5": "vendor=amd,family=26,model=2,l1=48K,l2=1M,l3=32M",
     "intel": "vendor=intel,family=6,model=207,l1=48K,l2=2M,l3=300M",
 }
 every_fact = pytest.mark.parametrize("facts", FACTS.values(), ids=FACTS)

@@ -17,8 +17,12 @@ typedef struct limits {
        CPU is as fast without. */
     int ahead;
     /* The least M from which copying pays: of right operands beyond in_place, and of smaller ones whose rows are a multiple of
-       so many bytes, and so crowd the same few cache sets. */
+       so many bytes, a power of two, and so crowd the same few cache sets. */
     int rows, crowded_rows, crowded;
+    /* Whether BLAS makes input gradients of a few rows, outside of networks: OpenBLAS has kernels for small dot products with
+       AVX-512, up to twice as fast as turning W over, if it knows the CPU to have that; those it has else are 2 to 5 times as
+       slow. */
+    int few_by_blas;
 } limits;
 
 typedef struct family {
@@ -28,8 +32,8 @@ typedef struct family {
 } family;
 
 #define ALL(value) {value, value, value}
-#define NOT_FITTED 0, 24, 24, PAGE
-#define AVX2_NOT_FITTED 8, 128, 24, PAGE / 4 /* measured on Zen 3 */
+#define NOT_FITTED 0, 24, 24, PAGE, 0
+#define AVX2_NOT_FITTED 8, 128, 24, PAGE / 4, 0 /* measured on Zen 3 */
 #define BY_CACHES {ALL(FROM_CACHES), ALL(NEVER), NOT_FITTED}
 #define AVX2_BY_CACHES {ALL(FROM_CACHES), ALL(NEVER), AVX2_NOT_FITTED}
 static const family families[] = {
@@ -38,13 +42,19 @@ static const family families[] = {
      25,
      16,
      255,
-     {BY_CACHES, AVX2_BY_CACHES, {{2 * MiB, 2 * MiB, NEVER}, ALL(NEVER), 0, 256, 256, PAGE}}},
+     {BY_CACHES, AVX2_BY_CACHES, {{2 * MiB, 2 * MiB, NEVER}, ALL(NEVER), 0, 256, 256, PAGE, 1}}},
+    {"AMD family 26 (Zen 5)",
+     FNN_VENDOR_AMD,
+     26,
+     0,
+     255,
+     {BY_CACHES, AVX2_BY_CACHES, {ALL(2 * MiB), ALL(NEVER), 0, 256, 512, PAGE, 0}}},
     {"Intel family 6 (Xeon with AVX-512)",
      FNN_VENDOR_INTEL,
      6,
      0,
      255,
-     {BY_CACHES, AVX2_BY_CACHES, {ALL(512 * 1024), ALL(NEVER), 8, 24, 24, PAGE}}},
+     {BY_CACHES, AVX2_BY_CACHES, {ALL(512 * 1024), ALL(NEVER), 8, 24, 24, PAGE, 1}}},
     {"unknown", 0, 0, 0, 0, {BY_CACHES, AVX2_BY_CACHES, BY_CACHES}}, /* the last one: every other CPU */
 };
 
@@ -72,8 +82,7 @@ enum { GRADIENT_COLUMNS = 64, GRADIENT_LEAST = 24 };
    turned over. Not in a network, nor where own kernels are wanted: there a row's bits may not depend on how many there are beside
    it. */
 enum { DOT_LENGTH = 32 };
-/* OpenBLAS has kernels for such small dot products where there is AVX-512, up to twice as fast as turning W over; elsewhere, and
-   for larger ones, it is 3 times as slow. */
+/* Sizes up to which few_by_blas counts; OpenBLAS takes 3 times as long for larger ones. */
 enum { SMALL_ROWS = 8, SMALL_RESULTS = 1200, SMALL_WORK = 1000 * 1000 };
 /* Rows of the left operand that repay copying the right one once more. */
 enum { LEAST_LEFT = 512 };
@@ -91,20 +100,20 @@ int fnn_ever_blas(const fnn_maker *maker) {
             (maker->isa == FNN_ISA_BASE || blas[0] != NEVER || blas[1] != NEVER || blas[2] != NEVER));
 }
 
-static int by_blas(const fnn_maker *maker, int product, ptrdiff_t from, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
+static int by_blas(const fnn_maker *maker, const limits *limit, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
     if (maker->mode != FNN_GEMM_AUTO)
         return maker->mode == FNN_GEMM_BLAS;
     if (maker->isa == FNN_ISA_BASE)
         return (double)M * (double)K * (double)N > BASE_WORK;
-    if (maker->alone && maker->isa == FNN_ISA_AVX512 && product == FNN_INPUT_GRADIENT && 1 < M && M <= SMALL_ROWS &&
+    if (maker->alone && limit->few_by_blas && product == FNN_INPUT_GRADIENT && 1 < M && M <= SMALL_ROWS &&
         M * N <= SMALL_RESULTS && K >= DOT_LENGTH && M * N * K <= SMALL_WORK)
         return 1;
-    return from != NEVER && K * N * maker->kernels->size >= from;
+    return limit->blas[product] != NEVER && K * N * maker->kernels->size >= limit->blas[product];
 }
 
 /* Whether rows of an operand, so many bytes apart, are too many for the sets of the first-level cache that they fall into. */
 static int is_crowded(const fnn_cpu *cpu, const limits *limit, ptrdiff_t rows, ptrdiff_t row) {
-    return row % limit->crowded == 0 && rows * row > cpu->l1;
+    return (row & (limit->crowded - 1)) == 0 && rows * row > cpu->l1;
 }
 
 /* How often they are to be read to repay copying: twice as often as there are rows that those sets hold. */
@@ -159,7 +168,7 @@ static int rows_ahead(const limits *limit, ptrdiff_t row) { return row % (PAGE /
 fnn_choice fnn_choose(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
     const limits *limit = &families[maker->cpu->row].by_isa[maker->isa];
     const ptrdiff_t columns = product == FNN_WEIGHT_GRADIENT ? M : N; /* of what is prefetched */
-    fnn_choice choice = {.blas = by_blas(maker, product, limit->blas[product], M, K, N)};
+    fnn_choice choice = {.blas = by_blas(maker, limit, product, M, K, N)};
     if (product == FNN_FORWARD && M < LEAST_ROWS) /* no time to lose */
         return choice;
     choice.blocking.ahead = rows_ahead(limit, columns * maker->kernels->size);
