@@ -95,7 +95,19 @@ def versions() -> dict[str, str]:
             found[name] = version(name)
         except PackageNotFoundError:
             found[name] = "absent"
-    return found
+    return {**found, "OpenBLAS": _openblas()}
+
+
+def _openblas() -> str:
+    """Whose kernels it takes for this CPU: of one that it does not know, others than the CPU could have."""
+    from threadpoolctl import threadpool_info
+
+    found = {
+        f"{library['version']} with kernels for {library['architecture']}"
+        for library in threadpool_info()
+        if library["internal_api"] == "openblas"
+    }
+    return " and ".join(sorted(found)) or "absent"
 
 
 def facts() -> dict[str, Any]:
