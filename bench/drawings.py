@@ -250,7 +250,7 @@ def grid(measured: ByCpu, ratios: Cubes) -> Figure:
         cells, limit = np.concatenate([cube.ravel() for cube in cubes.values()]), measured[cpu]["limit"]
         counts.append(f"above {limit:g} in {np.count_nonzero(cells > limit)} of {cells.size} products ({cpu})")
     measure = "time of auto over that of the better of own kernels and BLAS"
-    figure.suptitle(f"{measure}: {', '.join(counts)}", fontsize=10)
+    figure.suptitle(f"{measure}\n{', '.join(counts)}", fontsize=10)
     return _captioned(figure, measured)
 
 
