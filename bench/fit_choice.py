@@ -11,8 +11,8 @@ least sum of the logarithms of all losses, then the fewest losses of more than 5
 NEVER instead of bytes, is preferred unless shapes that it sends another way lose more than 1 % by it on average.
 
 Not fitted are the row's ``ahead``, ``rows``, what counts as crowded and ``few_by_blas``, which are those of an unknown
-CPU here, and ``in_place`` of the input gradient, which decides in networks only and is FROM_CACHES: what stands there is
-to be kept.
+CPU here, and ``in_place`` of the input gradient, which decides in networks only and is FROM_CACHES: what stands there
+is to be kept.
 """
 
 import argparse
