@@ -78,8 +78,21 @@ FNN_INLINE void KERNEL(packed)(const KERNEL(product) * p, real *room, ptrdiff_t 
             const ptrdiff_t width = (vectors + panels - 1) / panels, columns = width * VL;
             const ptrdiff_t tail = j + columns > N ? N % VL : 0;
             part.ldb = tail ? N - j : columns;
-            KERNEL(pack)(panel, part.ldb, p, packing, k0, K, j, part.ldb);
             ptrdiff_t i = 0;
+            if (packing == KERNEL(copied) && M >= 2 * FNN_TILE_ROWS) { /* sums of the first tile hide the copying */
+                KERNEL(product) first = part;
+                first.a = transposed ? room : part.a;
+                first.b = p->b + k0 * p->ldb + j;
+                first.c = p->c;
+                first.ldb = p->ldb;
+                first.copy = panel;
+                first.ld_copy = part.ldb;
+                first.ahead = transposed ? 0 : p->ahead;
+                KERNEL(copying_tiles)[transposed][width - 1](&first, 0, j, tail);
+                i = FNN_TILE_ROWS;
+            } else {
+                KERNEL(pack)(panel, part.ldb, p, packing, k0, K, j, part.ldb);
+            }
             for (int h = 0; h < 4; h++)
                 for (const int MR = KERNEL(tile_heights)[h]; i + MR <= M; i += MR) {
                     /* 8 rows are 4 and 4 rather than 6 and 2, unless they were copied in groups of 6. */

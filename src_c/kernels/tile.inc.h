@@ -48,10 +48,11 @@ typedef struct KERNEL(product) {
     const real *a, *b, *bias; /* bias (N,), one a column, or NULL */
     const real *row_bias;     /* (M,), one a row, or NULL */
     real *c;
+    real *copy; /* of b, rows ld_copy apart, which copying tiles make */
     const fnn_next *next;
-    ptrdiff_t lda, ldb, ldc, K, k0; /* k0: the first of a part of K */
-    ptrdiff_t k, m;                 /* rows of a copied panel, and of a for which it is copied */
-    int ahead;                      /* rows of b, or transposed of a, to prefetch, in large tiles */
+    ptrdiff_t lda, ldb, ldc, ld_copy, K, k0; /* k0: the first of a part of K */
+    ptrdiff_t k, m;                          /* rows of a copied panel, and of a for which it is copied */
+    int ahead;                               /* rows of b, or transposed of a, to prefetch, in large tiles */
     int accumulate;
     int chained; /* the last columns are summed as several chains, also by tiles of few rows */
 } KERNEL(product);
@@ -83,15 +84,17 @@ FNN_INLINE const real *KERNEL(next_row)(const KERNEL(product) * p, ptrdiff_t i) 
 enum { KERNEL(whole), KERNEL(partial), KERNEL(halved), KERNEL(chains_2), KERNEL(chains_4) };
 
 /* c[i + m, j + lanes] for m < MR and NV vectors, the last one with only `tail` lanes unless it is whole; b starts at column j.
-   transposed: element (m, k) of the left operand is a[k, i + m] instead of a[i + m, k]. */
+   transposed: element (m, k) of the left operand is a[k, i + m] instead of a[i + m, k]. copying: what is read of b goes to
+   p->copy too. */
 FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t tail, const int MR,
-                             const int NV, const int last, const int transposed) {
+                             const int NV, const int last, const int transposed, const int copying) {
     vec sum[FNN_MOST_ROWS][FNN_ROW_VECTORS];
     half_vec half_sum[FNN_MOST_ROWS];
     const int G = last == KERNEL(chains_2) ? 2 : last == KERNEL(chains_4) ? 4 : 0;
     half_vec chain[2][4];
     const int whole = NV - (last != KERNEL(whole)), at_tail = whole * (int)VL;
     const real *b = p->b;
+    real *copy = p->copy;
     const ptrdiff_t lda = p->lda, ldb = p->ldb, ldc = p->ldc, K = p->K, ahead = p->ahead * (transposed ? lda : ldb);
     real *c = p->c + i * ldc + j;
 
@@ -173,6 +176,16 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
                     __builtin_prefetch(b + ahead + v * VL, 0, 3);
             if (MR >= 4 && ahead && transposed)
                 __builtin_prefetch(left[0] + k * lda + ahead, 0, 3);
+            if (copying) {
+#pragma GCC unroll 8
+                for (int v = 0; v < whole; v++)
+                    KERNEL(store)(copy + v * VL, right[v]);
+                if (last == KERNEL(partial))
+                    KERNEL(store_tail)(copy + at_tail, right[whole], tail);
+                if (last == KERNEL(halved))
+                    KERNEL(store_half)(copy + at_tail, half_right, tail);
+                copy += p->ld_copy;
+            }
             const ptrdiff_t offset = transposed ? k * lda : k;
 #pragma GCC unroll 8
             for (int m = 0; m < MR; m++) {
@@ -223,15 +236,15 @@ typedef void (*KERNEL(tile_fn))(const KERNEL(product) *, ptrdiff_t, ptrdiff_t, p
     static void KERNEL(tile_##transposed##_##MR##x##NV)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j, \
                                                         ptrdiff_t tail) { \
         if (!tail) \
-            KERNEL(tile)(p, i, j, 0, MR, NV, KERNEL(whole), transposed); \
+            KERNEL(tile)(p, i, j, 0, MR, NV, KERNEL(whole), transposed, 0); \
         else if (MR <= 2 && !transposed && p->chained && tail <= VL / 4) \
-            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(chains_4), transposed); \
+            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(chains_4), transposed, 0); \
         else if (MR <= 2 && !transposed && p->chained) \
-            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(chains_2), transposed); \
+            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(chains_2), transposed, 0); \
         else if (FNN_HAS_HALVES && tail <= VL / 2) \
-            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(halved), transposed); \
+            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(halved), transposed, 0); \
         else \
-            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(partial), transposed); \
+            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(partial), transposed, 0); \
     }
 #if FNN_TILE_VECTORS == 3
 #define FNN_TILES_OF(MR) \
@@ -258,6 +271,35 @@ FNN_TILE(8, 1, 0)
 FNN_TILE(8, 1, 1)
 #endif
 static const KERNEL(tile_fn) KERNEL(tall_tiles)[2] = {KERNEL(tile_0_8x1), KERNEL(tile_1_8x1)};
+
+/* Those at the top of a panel, which read b where it is and copy it for the tiles below. */
+#define FNN_COPYING_TILE(NV, transposed) \
+    static void KERNEL(copying_##transposed##_##NV)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j, \
+                                                    ptrdiff_t tail) { \
+        if (!tail) \
+            KERNEL(tile)(p, i, j, 0, FNN_TILE_ROWS, NV, KERNEL(whole), transposed, 1); \
+        else if (FNN_HAS_HALVES && tail <= VL / 2) \
+            KERNEL(tile)(p, i, j, tail, FNN_TILE_ROWS, NV, KERNEL(halved), transposed, 1); \
+        else \
+            KERNEL(tile)(p, i, j, tail, FNN_TILE_ROWS, NV, KERNEL(partial), transposed, 1); \
+    }
+FNN_COPYING_TILE(1, 0)
+FNN_COPYING_TILE(1, 1)
+FNN_COPYING_TILE(2, 0)
+FNN_COPYING_TILE(2, 1)
+#if FNN_TILE_VECTORS == 3
+FNN_COPYING_TILE(3, 0)
+FNN_COPYING_TILE(3, 1)
+#endif
+static const KERNEL(tile_fn) KERNEL(copying_tiles)[2][FNN_TILE_VECTORS] = {
+#if FNN_TILE_VECTORS == 3
+    {KERNEL(copying_0_1), KERNEL(copying_0_2), KERNEL(copying_0_3)},
+    {KERNEL(copying_1_1), KERNEL(copying_1_2), KERNEL(copying_1_3)},
+#else
+    {KERNEL(copying_0_1), KERNEL(copying_0_2)},
+    {KERNEL(copying_1_1), KERNEL(copying_1_2)},
+#endif
+};
 
 /* The wide ones of one row and two. */
 #define FNN_WIDE_TILES(MR, transposed) \
