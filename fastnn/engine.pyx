@@ -64,6 +64,7 @@ if hasattr(os, "register_at_fork"):
 
 cdef extern from "Python.h":
     int check_signals "PyErr_CheckSignals" () noexcept
+    bint has_interpreter "Py_IsInitialized" () noexcept nogil
 
 
 cdef int stop(const fnn_machine *machine) noexcept nogil:
@@ -72,6 +73,8 @@ cdef int stop(const fnn_machine *machine) noexcept nogil:
     The handler is Python code, and computes as the caller does.
     """
     cdef int answer
+    if not has_interpreter():  # a daemon thread while the process ends: some Pythons would crash now
+        return 0
     fnn_fpenv_go(machine.outside, machine.inside)
     with gil:
         answer = check_signals() != 0
