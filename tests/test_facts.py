@@ -204,3 +204,14 @@ def test_the_environment_forces_facts() -> None:
     environment = {**os.environ, "FASTNN_CPU": "vendor=intel,family=6,l2=3M"}
     run = subprocess.run([sys.executable, "-c", show], env=environment, capture_output=True, text=True, check=True)
     assert run.stdout.startswith(f"{3 << 20} Intel")
+
+
+@pytest.mark.parametrize(
+    ("facts", "found"), [("zen 4", "blas"), ("zen 5", "in place"), ("intel", "blas"), ("huge", "in place")]
+)
+def test_blas_makes_input_gradients_of_few_rows_only_where_a_row_says_so(facts: str, found: str) -> None:
+    if "avx512" not in _core.available_isas():
+        pytest.skip("BLAS has kernels for them with AVX-512")
+    with fastnn.isa("avx512"), fastnn.gemm("auto"), fastnn.cpu(FACTS[facts]):
+        assert _core.way("input gradient", "float32", 4, 64, 100) == found
+        assert _core.way("input gradient", "float32", 9, 64, 1000) != "blas"

@@ -20,8 +20,8 @@ typedef struct limits {
        so many bytes, a power of two, and so crowd the same few cache sets. */
     int rows, crowded_rows, crowded;
     /* Whether BLAS makes input gradients of a few rows, outside of networks: OpenBLAS has kernels for small dot products with
-       AVX-512, up to twice as fast as turning W over, if it knows the CPU to have that; those it has else are 2 to 5 times as
-       slow. */
+       AVX-512, up to twice as fast as turning W over, if it knows the CPU to have that; those it has else take 2 to 6 times
+       as long. */
     int few_by_blas;
 } limits;
 

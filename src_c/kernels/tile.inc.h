@@ -232,20 +232,20 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
 typedef void (*KERNEL(tile_fn))(const KERNEL(product) *, ptrdiff_t, ptrdiff_t, ptrdiff_t);
 
 /* Every tile that the edges of a product can need: all heights and widths, and ways to end. */
-#define FNN_TILE(MR, NV, transposed) \
-    static void KERNEL(tile_##transposed##_##MR##x##NV)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j, \
-                                                        ptrdiff_t tail) { \
+#define FNN_TILE_AS(name, MR, NV, transposed, copying) \
+    static void KERNEL(name)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t tail) { \
         if (!tail) \
-            KERNEL(tile)(p, i, j, 0, MR, NV, KERNEL(whole), transposed, 0); \
+            KERNEL(tile)(p, i, j, 0, MR, NV, KERNEL(whole), transposed, copying); \
         else if (MR <= 2 && !transposed && p->chained && tail <= VL / 4) \
-            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(chains_4), transposed, 0); \
+            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(chains_4), transposed, copying); \
         else if (MR <= 2 && !transposed && p->chained) \
-            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(chains_2), transposed, 0); \
+            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(chains_2), transposed, copying); \
         else if (FNN_HAS_HALVES && tail <= VL / 2) \
-            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(halved), transposed, 0); \
+            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(halved), transposed, copying); \
         else \
-            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(partial), transposed, 0); \
+            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(partial), transposed, copying); \
     }
+#define FNN_TILE(MR, NV, transposed) FNN_TILE_AS(tile_##transposed##_##MR##x##NV, MR, NV, transposed, 0)
 #if FNN_TILE_VECTORS == 3
 #define FNN_TILES_OF(MR) \
     FNN_TILE(MR, 1, 0) FNN_TILE(MR, 2, 0) FNN_TILE(MR, 3, 0) FNN_TILE(MR, 1, 1) FNN_TILE(MR, 2, 1) FNN_TILE(MR, 3, 1)
@@ -273,16 +273,7 @@ FNN_TILE(8, 1, 1)
 static const KERNEL(tile_fn) KERNEL(tall_tiles)[2] = {KERNEL(tile_0_8x1), KERNEL(tile_1_8x1)};
 
 /* Those at the top of a panel, which read b where it is and copy it for the tiles below. */
-#define FNN_COPYING_TILE(NV, transposed) \
-    static void KERNEL(copying_##transposed##_##NV)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j, \
-                                                    ptrdiff_t tail) { \
-        if (!tail) \
-            KERNEL(tile)(p, i, j, 0, FNN_TILE_ROWS, NV, KERNEL(whole), transposed, 1); \
-        else if (FNN_HAS_HALVES && tail <= VL / 2) \
-            KERNEL(tile)(p, i, j, tail, FNN_TILE_ROWS, NV, KERNEL(halved), transposed, 1); \
-        else \
-            KERNEL(tile)(p, i, j, tail, FNN_TILE_ROWS, NV, KERNEL(partial), transposed, 1); \
-    }
+#define FNN_COPYING_TILE(NV, transposed) FNN_TILE_AS(copying_##transposed##_##NV, FNN_TILE_ROWS, NV, transposed, 1)
 FNN_COPYING_TILE(1, 0)
 FNN_COPYING_TILE(1, 1)
 FNN_COPYING_TILE(2, 0)
