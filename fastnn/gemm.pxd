@@ -39,8 +39,8 @@ cdef extern from "gemm/gemm.h" nogil:
     const char *fnn_family_name(const fnn_cpu *cpu)
     Py_ssize_t fnn_weight_gradient_room(Py_ssize_t I, Py_ssize_t B)
     void fnn_forward(
-        const fnn_maker *maker, void *z, const void *x, const void *w, const void *b,
-        Py_ssize_t B, Py_ssize_t I, Py_ssize_t O, const void *next)
+        const fnn_maker *maker, void *z, const void *x, const void *rows, const void *w, const void *b,
+        Py_ssize_t B, Py_ssize_t I, Py_ssize_t O)
     void fnn_input_gradient_product(
         const fnn_maker *maker, void *dx, const void *dz, const void *w, const void *wt,
         Py_ssize_t B, Py_ssize_t I, Py_ssize_t O)

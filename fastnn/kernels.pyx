@@ -225,7 +225,7 @@ cdef void affine(
 ) noexcept nogil:
     """y (B, O) = x (B, I) w (I, O) + b (O,), NULL for none."""
     cdef fnn_maker maker = _maker(dtype)
-    fnn_forward(&maker, y, x, w, b, B, I, O, NULL)
+    fnn_forward(&maker, y, x, NULL, w, b, B, I, O)
 
 
 def affine_forward(x, w, b, activation="identity", *, alpha=None, z=None, out=None):

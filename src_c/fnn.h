@@ -71,12 +71,13 @@ typedef struct fnn_blocking {
     ptrdiff_t m; /* rows of the left operand that go through all panels before the next ones do; 0: all */
 } fnn_blocking;
 
-/* n rows of x that will be wanted soon, as long as those of a left operand: row i comes nearer while that of a is multiplied. */
-typedef struct fnn_next {
+/* Rows of a left operand that stand anywhere in memory: row i is row rows[i] of x. The product that reads them first lays them
+   side by side, where the operand is said to be. Those of `later` will be wanted after the n of the product. */
+typedef struct fnn_rows {
     const void *x;
-    const ptrdiff_t *rows;
-    ptrdiff_t n;
-} fnn_next;
+    const ptrdiff_t *rows, *later;
+    ptrdiff_t n, n_later;
+} fnn_rows;
 
 /* Rows of the left operand of a weight gradient that are copied at a time, at most. */
 enum { FNN_GRADIENT_K = 512 };
@@ -85,7 +86,7 @@ enum { FNN_GRADIENT_K = 512 };
 typedef struct fnn_product {
     void *c;
     const void *a, *b, *bias;
-    const fnn_next *next; /* heeded where b is read where it is; NULL for none */
+    const fnn_rows *rows; /* of a, which is written then; NULL where they are there */
     int accumulate;
     ptrdiff_t M, K, N, lda, ldb, ldc;
     fnn_blocking blocking;

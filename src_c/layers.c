@@ -55,8 +55,10 @@ static ptrdiff_t rows_of(const fnn_pass *p, ptrdiff_t i) { return fnn_at_most(p-
 
 static void gather_task(void *context, ptrdiff_t i, int slot) {
     const rest *q = context;
+    const fnn_pass *p = q->p;
+    const fnn_rows rows = fnn_rows_of(p, i * p->block, rows_of(p, i));
     (void)slot;
-    fnn_gather(q->p, i * q->p->block, rows_of(q->p, i));
+    p->k->gather((char *)fnn_inputs(p, i * p->block), &rows, p->net->layers[0].n_in);
 }
 
 static void activation_task(void *context, ptrdiff_t i, int slot) {

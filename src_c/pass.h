@@ -95,14 +95,14 @@ static inline const char *fnn_biases(const fnn_pass *p, int l) {
     return p->parameters + p->net->layers[l].b * p->k->size;
 }
 
-/* Inputs of rows from `first` of the chunk on: the batch's own, or its rows from anywhere side by side, once they are gathered. */
+/* Inputs of rows from `first` of the chunk on: the batch's own, or its rows from anywhere side by side, once they are brought. */
 static inline const char *fnn_inputs(const fnn_pass *p, ptrdiff_t first) {
     const ptrdiff_t row = p->net->layers[0].n_in * p->k->size;
     return p->batch.rows ? fnn_at(p, p->net->gathered) + first * row
                          : (const char *)p->batch.x + (p->first + first) * row;
 }
-/* rows.c: gathers B of them. */
-void fnn_gather(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B);
+/* rows.c: where B rows from `first` of the chunk on are brought from. */
+fnn_rows fnn_rows_of(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B);
 
 /* rows.c: what both do to a layer. Inputs x, pre-activation z and output y of rows from `first` of the chunk on. */
 typedef struct fnn_place {

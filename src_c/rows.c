@@ -49,14 +49,15 @@ void fnn_activate(const fnn_pass *p, int l, const fnn_place *at, ptrdiff_t first
     }
 }
 
-/* Rows that stand anywhere in memory are read twice, for the weight gradient down their columns, where each would cost a page
-   of its own once a tile. What the loss reads of them is on its way meanwhile. */
-void fnn_gather(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B) {
+/* Rows that stand anywhere in memory are laid side by side, because they are read twice, for the weight gradient down their
+   columns, where each would cost a page of its own once a tile. No hardware can guess them: what the loss reads of them is
+   called for here, and those of the block that this thread is likely to do next, in this batch or the next one, by the product
+   that brings these. */
+fnn_rows fnn_rows_of(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B) {
     const fnn_net *net = p->net;
-    const ptrdiff_t size = p->k->size, n_in = net->layers[0].n_in, n_out = net->layers[net->n_layers - 1].n_out;
-    if (!p->batch.rows)
-        return;
-    const ptrdiff_t *rows = p->batch.rows + start_of(p, first);
+    const ptrdiff_t size = p->k->size, n_out = net->layers[net->n_layers - 1].n_out, start = start_of(p, first);
+    const ptrdiff_t later = start + p->block * p->machine->n_threads;
+    const ptrdiff_t *rows = p->batch.rows + start;
     for (ptrdiff_t i = 0; i < B; i++) {
         if (p->batch.labels)
             __builtin_prefetch(p->batch.labels + rows[i]);
@@ -65,26 +66,22 @@ void fnn_gather(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B) {
         if (p->batch.weight)
             __builtin_prefetch((const char *)p->batch.weight + rows[i] * size);
     }
-    p->k->gather(fnn_at(p, net->gathered) + first * n_in * size, p->batch.x, rows, B, n_in);
-}
-
-/* The rows of the block that this thread is likely to do after this one, in this batch or the next: no hardware can guess them. */
-static fnn_next rows_after(const fnn_pass *p, ptrdiff_t first) {
-    const ptrdiff_t start = start_of(p, first) + p->block * p->machine->n_threads;
-    return (fnn_next){p->batch.x, p->batch.rows + start,
-                      fnn_at_most(p->block, p->batch.n + p->batch.following - start)};
+    return (fnn_rows){.x = p->batch.x,
+                      .rows = rows,
+                      .later = p->batch.rows + later,
+                      .n = B,
+                      .n_later = fnn_at_least(fnn_at_most(p->block, p->batch.n + p->batch.following - later), 0)};
 }
 
 /* Rows `first` to first + B of the chunk through all layers. */
 static void forward(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B, int slot) {
     const fnn_net *net = p->net;
-    const fnn_next next = p->batch.rows ? rows_after(p, first) : (fnn_next){0};
-    fnn_gather(p, first, B);
+    const fnn_rows rows = p->batch.rows ? fnn_rows_of(p, first, B) : (fnn_rows){0};
     for (int l = 0; l < net->n_layers; l++) {
         const fnn_layer *layer = &net->layers[l];
         const fnn_place at = fnn_place_of(p, l, first, slot);
-        fnn_forward(&p->machine->maker, at.z, at.x, fnn_weights(p, l), fnn_biases(p, l), B, layer->n_in, layer->n_out,
-                    l == 0 && next.n > 0 ? &next : NULL);
+        fnn_forward(&p->machine->maker, at.z, at.x, l == 0 && p->batch.rows ? &rows : NULL, fnn_weights(p, l),
+                    fnn_biases(p, l), B, layer->n_in, layer->n_out);
         fnn_activate(p, l, &at, first, B);
     }
 }

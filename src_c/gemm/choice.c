@@ -13,8 +13,7 @@ typedef struct limits {
        product. */
     ptrdiff_t in_place[3], blas[3];
     /* Not fitted, so alike for most families. */
-    /* Rows to prefetch while operands are read where they are, and with them those of the next block of a shuffled batch; 0: the
-       CPU is as fast without. */
+    /* Rows to prefetch while operands are read where they are; 0: the CPU is as fast without. */
     int ahead;
     /* The least M from which copying pays: of right operands beyond in_place, and of smaller ones whose rows are a multiple of
        so many bytes, a power of two, and so crowd the same few cache sets. */

@@ -41,9 +41,10 @@ static inline ptrdiff_t fnn_weight_gradient_room(ptrdiff_t n_in, ptrdiff_t B) {
     return ((n_in < FNN_GRADIENT_ROWS ? n_in : FNN_GRADIENT_ROWS) + TILE) * (B < FNN_GRADIENT_K ? B : FNN_GRADIENT_K);
 }
 
-/* z (B, n_out) = x (B, n_in) w (n_in, n_out) + b (n_out,), NULL for none. next: inputs that will be wanted soon, NULL for none. */
-void fnn_forward(const fnn_maker *maker, void *z, const void *x, const void *w, const void *b, ptrdiff_t B,
-                 ptrdiff_t n_in, ptrdiff_t n_out, const fnn_next *next);
+/* z (B, n_out) = x (B, n_in) w (n_in, n_out) + b (n_out,), NULL for none. rows: where those of x are brought from; NULL where
+   they are there. */
+void fnn_forward(const fnn_maker *maker, void *z, const void *x, const fnn_rows *rows, const void *w, const void *b,
+                 ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out);
 /* Columns o0 to o1 of it, always by own kernels. */
 void fnn_forward_columns(const fnn_maker *maker, void *z, const void *x, const void *w, const void *b, ptrdiff_t B,
                          ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t o0, ptrdiff_t o1);

@@ -4,14 +4,14 @@
 #include "gemm.h"
 
 static inline void forward(const fnn_maker *maker, const fnn_blocking *blocking, void *z, const void *x,
-                           const fnn_next *next, const void *w, const void *b, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O,
+                           const fnn_rows *rows, const void *w, const void *b, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O,
                            ptrdiff_t o0, ptrdiff_t o1) {
     const ptrdiff_t at = o0 * maker->kernels->size;
     const fnn_product p = {.c = (char *)z + at,
                            .a = x,
                            .b = (const char *)w + at,
                            .bias = b ? (const char *)b + at : NULL,
-                           .next = next,
+                           .rows = rows,
                            .M = B,
                            .K = I,
                            .N = o1 - o0,
@@ -28,15 +28,17 @@ void fnn_forward_columns(const fnn_maker *maker, void *z, const void *x, const v
     forward(maker, &choice.blocking, z, x, NULL, w, b, B, I, O, o0, o1);
 }
 
-void fnn_forward(const fnn_maker *maker, void *z, const void *x, const void *w, const void *b, ptrdiff_t B, ptrdiff_t I,
-                 ptrdiff_t O, const fnn_next *next) {
+void fnn_forward(const fnn_maker *maker, void *z, const void *x, const fnn_rows *rows, const void *w, const void *b,
+                 ptrdiff_t B, ptrdiff_t I, ptrdiff_t O) {
     const fnn_choice choice = fnn_choose(maker, FNN_FORWARD, B, I, O);
     if (choice.blas) {
+        if (rows)
+            maker->kernels->gather((void *)x, rows, I);
         maker->kernels->fill_rows(z, b, B, O);
         if (maker->blas(maker->dtype, 0, 0, B, O, I, x, I, w, O, 1.0, z, O) == 0)
             return;
     }
-    forward(maker, &choice.blocking, z, x, choice.blocking.ahead ? next : NULL, w, b, B, I, O, 0, O);
+    forward(maker, &choice.blocking, z, x, rows, w, b, B, I, O, 0, O);
 }
 
 void fnn_input_gradient_columns(const fnn_maker *maker, void *dx, const void *dz, const void *w, const void *wt,

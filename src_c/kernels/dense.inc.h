@@ -32,6 +32,11 @@ FNN_INLINE void KERNEL(product_rows)(const KERNEL(product) * p, ptrdiff_t i0, pt
                 KERNEL(pack)(panel, part.ldb, p, packing, k0, K, j, part.ldb);
             }
             ptrdiff_t i = i0;
+            if (!transposed && p->rows && j == 0) {
+                for (const int MR = width == 1 ? FNN_TALL_ROWS : FNN_TILE_ROWS; !wide && i + MR <= i1; i += MR)
+                    KERNEL(bringing_tiles)[width - 1](&part, i, j, tail);
+                KERNEL(bring)((real *)part.a + i * p->lda, p->rows, i, i1, k0, K, p->lda);
+            }
             if (wide) {
                 for (; i + 2 <= i1; i += 2)
                     KERNEL(wide_tiles)[transposed][1][width - 1](&part, i, j, tail);
@@ -96,7 +101,7 @@ FNN_INLINE KERNEL(product) KERNEL(typed)(const fnn_product *q) {
                              .b = q->b,
                              .bias = q->bias,
                              .c = q->c,
-                             .next = q->next,
+                             .rows = q->rows,
                              .lda = q->lda,
                              .ldb = q->ldb,
                              .ldc = q->ldc,
@@ -107,8 +112,17 @@ FNN_INLINE KERNEL(product) KERNEL(typed)(const fnn_product *q) {
                              .ahead = q->blocking.ahead};
 }
 
+static void KERNEL(gather)(void *dst, const fnn_rows *rows, ptrdiff_t N) {
+    KERNEL(bring)(dst, rows, 0, rows->n, 0, N, N);
+}
+
 static void KERNEL(gemm_nn)(const fnn_product *q) {
     KERNEL(product) p = KERNEL(typed)(q);
+    /* Tiles bring rows themselves where they go over b once, in order. */
+    if (q->rows && (q->blocking.packed || q->N == 1 || KERNEL(tail_columns)(q->K, q->N) == q->N)) {
+        KERNEL(gather)((void *)q->a, q->rows, q->K);
+        p.rows = NULL;
+    }
     if (q->N == 1 && q->ldc == 1) {
         KERNEL(dots)(&p, q->M);
     } else if (q->M <= FNN_WIDE_ROWS) {
@@ -149,20 +163,6 @@ static void KERNEL(gemm_tn)(const fnn_product *q) {
     t.ldb = p.lda;
     t.ahead = 0;
     KERNEL(product_turned)(p.c + N - tail, p.ldc, &t, M, tail);
-}
-
-/* Rows come from anywhere, so those a few further on are called for while one is copied. */
-static void KERNEL(gather)(void *dst_, const void *x_, const ptrdiff_t *rows, ptrdiff_t B, ptrdiff_t N) {
-    enum { AHEAD = 4 };
-    const real *x = x_;
-    real *dst = dst_;
-    for (ptrdiff_t i = 0; i < B; i++, dst += N) {
-        const real *row = x + rows[i] * N, *later = x + rows[i + AHEAD < B ? i + AHEAD : B - 1] * N;
-        for (ptrdiff_t j = 0; j < N; j += VL) {
-            __builtin_prefetch(later + j, 0, 3);
-            KERNEL(store_part)(dst + j, KERNEL(load_part)(row + j, N - j), N - j);
-        }
-    }
 }
 
 static void KERNEL(fill_rows)(void *dst, const void *row, ptrdiff_t B, ptrdiff_t N) {

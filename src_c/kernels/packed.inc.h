@@ -68,7 +68,6 @@ FNN_INLINE void KERNEL(packed)(const KERNEL(product) * p, real *room, ptrdiff_t 
         KERNEL(product) part = KERNEL(product_part)(p, k0, K, 0);
         part.b = panel;
         part.ahead = 0;
-        part.next = NULL; /* panel after panel goes over the rows of a */
         if (transposed) {
             KERNEL(copy_left)(room, p, k0, K, M);
             part.lda = FNN_TILE_ROWS;

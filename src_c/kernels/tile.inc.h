@@ -49,7 +49,7 @@ typedef struct KERNEL(product) {
     const real *row_bias;     /* (M,), one a row, or NULL */
     real *c;
     real *copy; /* of b, rows ld_copy apart, which copying tiles make */
-    const fnn_next *next;
+    const fnn_rows *rows;
     ptrdiff_t lda, ldb, ldc, ld_copy, K, k0; /* k0: the first of a part of K */
     ptrdiff_t k, m;                          /* rows of a copied panel, and of a for which it is copied */
     int ahead;                               /* rows of b, or transposed of a, to prefetch, in large tiles */
@@ -71,23 +71,41 @@ FNN_INLINE void KERNEL(finish_tail)(const KERNEL(product) * p, ptrdiff_t i, ptrd
 #endif
 }
 
-/* Where row i of those that will be wanted soon has its part of K; behind the last one it is that. A tile brings in as many, a
-   line of each between two stretches of its sum. */
-#define FNN_FETCHED 8
-enum { KERNEL(stretch) = 64 / sizeof(real) };
-FNN_INLINE const real *KERNEL(next_row)(const KERNEL(product) * p, ptrdiff_t i) {
-    const fnn_next *next = p->next;
-    return (const real *)next->x + next->rows[i < next->n ? i : next->n - 1] * p->lda + p->k0;
+/* Where row i of a left operand is brought from; behind the last one it is that. */
+FNN_INLINE const real *KERNEL(row_at)(const fnn_rows *rows, ptrdiff_t i, ptrdiff_t N) {
+    const ptrdiff_t later = i - rows->n < rows->n_later ? i - rows->n : rows->n_later - 1;
+    return (const real *)rows->x + (i < rows->n ? rows->rows[i]
+                                    : later < 0 ? rows->rows[rows->n - 1]
+                                                : rows->later[later]) *
+                                       N;
 }
+
+/* K elements of rows i0 to i1, from k0 on, to rows of `to` that are N apart; those a few further on are called for meanwhile. */
+static __attribute__((noinline)) void KERNEL(bring)(real *to, const fnn_rows *rows, ptrdiff_t i0, ptrdiff_t i1,
+                                                    ptrdiff_t k0, ptrdiff_t K, ptrdiff_t N) {
+    enum { AHEAD = 4 };
+    for (ptrdiff_t i = i0; i < i1; i++, to += N) {
+        const real *row = KERNEL(row_at)(rows, i, N) + k0, *later = KERNEL(row_at)(rows, i + AHEAD, N) + k0;
+        for (ptrdiff_t k = 0; k < K; k += VL) {
+            __builtin_prefetch(later + k, 0, 3);
+            KERNEL(store_part)(to + k, KERNEL(load_part)(row + k, K - k), K - k);
+        }
+    }
+}
+
+/* What a tile may do besides: copy what it reads of b to p->copy; or lay its rows down where they are said to be, a line of each
+   between two stretches of its sum, and call for a line of each of the next tile's rows, because loads of rows anywhere in
+   memory would wait for each other. */
+enum { KERNEL(only), KERNEL(copying), KERNEL(bringing) };
+enum { KERNEL(stretch) = 64 / sizeof(real) };
 
 /* How the last of a tile's vectors is filled; in chains is as tail.inc.h does it, for tiles of one and two rows. */
 enum { KERNEL(whole), KERNEL(partial), KERNEL(halved), KERNEL(chains_2), KERNEL(chains_4) };
 
 /* c[i + m, j + lanes] for m < MR and NV vectors, the last one with only `tail` lanes unless it is whole; b starts at column j.
-   transposed: element (m, k) of the left operand is a[k, i + m] instead of a[i + m, k]. copying: what is read of b goes to
-   p->copy too. */
+   transposed: element (m, k) of the left operand is a[k, i + m] instead of a[i + m, k]. */
 FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t tail, const int MR,
-                             const int NV, const int last, const int transposed, const int copying) {
+                             const int NV, const int last, const int transposed, const int also) {
     vec sum[FNN_MOST_ROWS][FNN_ROW_VECTORS];
     half_vec half_sum[FNN_MOST_ROWS];
     const int G = last == KERNEL(chains_2) ? 2 : last == KERNEL(chains_4) ? 4 : 0;
@@ -147,18 +165,23 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
         for (int g = 0; g < G; g++)
             chain[m][g] = (half_vec){0};
 
-    const real *left[FNN_MOST_ROWS];
+    const int bringing = also == KERNEL(bringing);
+    const ptrdiff_t stretch = bringing ? KERNEL(stretch) : K;
+    const real *left[FNN_MOST_ROWS], *brought[2 * FNN_MOST_ROWS]; /* the tile's own, and those of the next one */
+    for (ptrdiff_t m = 0; bringing && m < 2 * MR; m++)
+        brought[m] = KERNEL(row_at)(p->rows, i + m, lda) + p->k0;
 #pragma GCC unroll 8
     for (int m = 0; m < MR; m++)
-        left[m] = transposed ? p->a + i + m : p->a + (i + m) * lda;
+        left[m] = transposed ? p->a + i + m : bringing ? brought[m] : p->a + (i + m) * lda;
 
-    /* Rows that will be wanted soon come nearer meanwhile, a line of each at a time: loads would wait behind many. */
-    const int fetching = MR >= 4 && !transposed && p->next && j == 0;
-    const ptrdiff_t stretch = fetching ? KERNEL(stretch) : K;
     for (ptrdiff_t k0 = 0; k0 < K; k0 += stretch) {
         const ptrdiff_t end = K - k0 < stretch ? K : k0 + stretch;
-        for (ptrdiff_t m = 0; fetching && m < FNN_FETCHED; m++)
-            __builtin_prefetch(KERNEL(next_row)(p, i + m) + k0, 0, 2);
+        real *to = (real *)p->a + i * lda;
+        for (ptrdiff_t m = 0; bringing && m < MR; m++, to += lda) {
+            __builtin_prefetch(brought[MR + m] + k0, 0, 3);
+            for (ptrdiff_t k = k0; k < end; k += VL)
+                KERNEL(store_part)(to + k, KERNEL(load_part)(brought[m] + k, end - k), end - k);
+        }
         for (ptrdiff_t k = k0; k < end; k++) {
             vec right[FNN_ROW_VECTORS];
             half_vec half_right;
@@ -176,7 +199,7 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
                     __builtin_prefetch(b + ahead + v * VL, 0, 3);
             if (MR >= 4 && ahead && transposed)
                 __builtin_prefetch(left[0] + k * lda + ahead, 0, 3);
-            if (copying) {
+            if (also == KERNEL(copying)) {
 #pragma GCC unroll 8
                 for (int v = 0; v < whole; v++)
                     KERNEL(store)(copy + v * VL, right[v]);
@@ -232,20 +255,20 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
 typedef void (*KERNEL(tile_fn))(const KERNEL(product) *, ptrdiff_t, ptrdiff_t, ptrdiff_t);
 
 /* Every tile that the edges of a product can need: all heights and widths, and ways to end. */
-#define FNN_TILE_AS(name, MR, NV, transposed, copying) \
+#define FNN_TILE_AS(name, MR, NV, transposed, also) \
     static void KERNEL(name)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j, ptrdiff_t tail) { \
         if (!tail) \
-            KERNEL(tile)(p, i, j, 0, MR, NV, KERNEL(whole), transposed, copying); \
+            KERNEL(tile)(p, i, j, 0, MR, NV, KERNEL(whole), transposed, also); \
         else if (MR <= 2 && !transposed && p->chained && tail <= VL / 4) \
-            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(chains_4), transposed, copying); \
+            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(chains_4), transposed, also); \
         else if (MR <= 2 && !transposed && p->chained) \
-            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(chains_2), transposed, copying); \
+            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(chains_2), transposed, also); \
         else if (FNN_HAS_HALVES && tail <= VL / 2) \
-            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(halved), transposed, copying); \
+            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(halved), transposed, also); \
         else \
-            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(partial), transposed, copying); \
+            KERNEL(tile)(p, i, j, tail, MR, NV, KERNEL(partial), transposed, also); \
     }
-#define FNN_TILE(MR, NV, transposed) FNN_TILE_AS(tile_##transposed##_##MR##x##NV, MR, NV, transposed, 0)
+#define FNN_TILE(MR, NV, transposed) FNN_TILE_AS(tile_##transposed##_##MR##x##NV, MR, NV, transposed, KERNEL(only))
 #if FNN_TILE_VECTORS == 3
 #define FNN_TILES_OF(MR) \
     FNN_TILE(MR, 1, 0) FNN_TILE(MR, 2, 0) FNN_TILE(MR, 3, 0) FNN_TILE(MR, 1, 1) FNN_TILE(MR, 2, 1) FNN_TILE(MR, 3, 1)
@@ -273,7 +296,8 @@ FNN_TILE(8, 1, 1)
 static const KERNEL(tile_fn) KERNEL(tall_tiles)[2] = {KERNEL(tile_0_8x1), KERNEL(tile_1_8x1)};
 
 /* Those at the top of a panel, which read b where it is and copy it for the tiles below. */
-#define FNN_COPYING_TILE(NV, transposed) FNN_TILE_AS(copying_##transposed##_##NV, FNN_TILE_ROWS, NV, transposed, 1)
+#define FNN_COPYING_TILE(NV, transposed) \
+    FNN_TILE_AS(copying_##transposed##_##NV, FNN_TILE_ROWS, NV, transposed, KERNEL(copying))
 FNN_COPYING_TILE(1, 0)
 FNN_COPYING_TILE(1, 1)
 FNN_COPYING_TILE(2, 0)
@@ -289,6 +313,20 @@ static const KERNEL(tile_fn) KERNEL(copying_tiles)[2][FNN_TILE_VECTORS] = {
 #else
     {KERNEL(copying_0_1), KERNEL(copying_0_2)},
     {KERNEL(copying_1_1), KERNEL(copying_1_2)},
+#endif
+};
+
+/* Those that bring their rows. */
+FNN_TILE_AS(bringing_1, FNN_TALL_ROWS, 1, 0, KERNEL(bringing))
+FNN_TILE_AS(bringing_2, FNN_TILE_ROWS, 2, 0, KERNEL(bringing))
+#if FNN_TILE_VECTORS == 3
+FNN_TILE_AS(bringing_3, FNN_TILE_ROWS, 3, 0, KERNEL(bringing))
+#endif
+static const KERNEL(tile_fn) KERNEL(bringing_tiles)[FNN_TILE_VECTORS] = {
+    KERNEL(bringing_1),
+    KERNEL(bringing_2),
+#if FNN_TILE_VECTORS == 3
+    KERNEL(bringing_3),
 #endif
 };
 

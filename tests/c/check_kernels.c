@@ -59,23 +59,32 @@ static void expect_product(const char *what, const void *c, const void *a, ptrdi
         }
 }
 
-/* Every way to read the operands, with a row to bring nearer meanwhile; a packed weight gradient needs room, in which parts of K
-   of two rows are cut off too. */
+/* Every way to read the operands, the left one's rows where they are or brought in reverse, with the first one called for
+   behind them; a packed weight gradient needs room, in which parts of K of two rows are cut off too. */
 static void check_products(ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
     static const fnn_blocking ways[] = {{0, 0, 0, 0}, {0, 2, 0, 0}, {1, 0, 0, 0}, {1, 0, 2, 9}};
     static const ptrdiff_t first[] = {0};
-    void *a = numbers(M * K), *b = numbers(K * N), *bias = numbers(N), *c = numbers(M * N), *turned = numbers(M * K);
+    ptrdiff_t *reverse = malloc((size_t)M * sizeof *reverse);
+    for (ptrdiff_t i = 0; i < M; i++)
+        reverse[i] = M - 1 - i;
+    void *x = numbers(M * K), *a = numbers(M * K), *b = numbers(K * N), *bias = numbers(N), *c = numbers(M * N),
+         *turned = numbers(M * K);
     void *room = numbers(fnn_weight_gradient_room(M, K));
     for (size_t way = 0; way < sizeof ways / sizeof *ways; way++) {
         fnn_product p = {.c = c, .a = a, .b = b, .M = M, .K = K, .N = N, .lda = K, .ldb = N, .ldc = N};
         p.blocking = ways[way];
-        const fnn_next next = {a, first, 1};
+        const fnn_rows rows = {.x = x, .rows = reverse, .later = first, .n = M, .n_later = (ptrdiff_t)way % 2};
         p.bias = bias;
-        p.next = &next;
         k->gemm_nn(&p);
         expect_product("gemm_nn", c, a, K, 1, b, N, 1, bias, M, K, N);
+        memset(a, 0, (size_t)(M * K) * (size_t)k->size);
+        p.rows = &rows;
+        k->gemm_nn(&p);
+        expect_product("gemm_nn, rows brought", c, a, K, 1, b, N, 1, bias, M, K, N);
+        for (ptrdiff_t i = 0; i < M * K; i++)
+            expect("rows brought", i, at(a, i), at(x, (M - 1 - i / K) * K + i % K), 0);
         p.bias = NULL;
-        p.next = NULL;
+        p.rows = NULL;
         p.ldb = K;
         k->gemm_nt(&p); /* b as (N, K) */
         expect_product("gemm_nt", c, a, K, 1, b, 1, K, NULL, M, K, N);
@@ -88,7 +97,7 @@ static void check_products(ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
     k->transpose(turned, a, M, K);
     for (ptrdiff_t i = 0; i < M * K; i++)
         expect("transpose", i, at(turned, i % K * M + i / K), at(a, i), 0);
-    free(a), free(b), free(bias), free(c), free(turned), free(room);
+    free(x), free(a), free(b), free(bias), free(c), free(turned), free(room), free(reverse);
 }
 
 static double sigmoid(double z) { return 1 / (1 + exp(-z)); }
