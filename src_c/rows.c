@@ -76,12 +76,17 @@ fnn_rows fnn_rows_of(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B) {
 /* Rows `first` to first + B of the chunk through all layers. */
 static void forward(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B, int slot) {
     const fnn_net *net = p->net;
-    const fnn_rows rows = p->batch.rows ? fnn_rows_of(p, first, B) : (fnn_rows){0};
+    fnn_rows rows;
+    const fnn_rows *from = NULL;
+    if (p->batch.rows) {
+        rows = fnn_rows_of(p, first, B);
+        from = &rows;
+    }
     for (int l = 0; l < net->n_layers; l++) {
         const fnn_layer *layer = &net->layers[l];
         const fnn_place at = fnn_place_of(p, l, first, slot);
-        fnn_forward(&p->machine->maker, at.z, at.x, l == 0 && p->batch.rows ? &rows : NULL, fnn_weights(p, l),
-                    fnn_biases(p, l), B, layer->n_in, layer->n_out);
+        fnn_forward(&p->machine->maker, at.z, at.x, l == 0 ? from : NULL, fnn_weights(p, l), fnn_biases(p, l), B,
+                    layer->n_in, layer->n_out);
         fnn_activate(p, l, &at, first, B);
     }
 }
