@@ -93,10 +93,12 @@ static __attribute__((noinline)) void KERNEL(bring)(real *to, const fnn_rows *ro
     }
 }
 
-/* What a tile may do besides: copy what it reads of b to p->copy; or lay its rows down where they are said to be, a line of each
+/* What a tile may do besides: copy what it reads of b to p->copy, with rows so many further on called for into the second-level
+   cache, since those of the first one may be crowded; or lay its rows down where they are said to be, a line of each
    between two stretches of its sum, and call for a line of each of the next tile's rows, because loads of rows anywhere in
    memory would wait for each other. */
 enum { KERNEL(only), KERNEL(copying), KERNEL(bringing) };
+#define FNN_FAR_AHEAD 16
 enum { KERNEL(stretch) = 64 / sizeof(real) };
 
 /* How the last of a tile's vectors is filled; in chains is as tail.inc.h does it, for tiles of one and two rows. */
@@ -113,7 +115,8 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
     const int whole = NV - (last != KERNEL(whole)), at_tail = whole * (int)VL;
     const real *b = p->b;
     real *copy = p->copy;
-    const ptrdiff_t lda = p->lda, ldb = p->ldb, ldc = p->ldc, K = p->K, ahead = p->ahead * (transposed ? lda : ldb);
+    const ptrdiff_t lda = p->lda, ldb = p->ldb, ldc = p->ldc, K = p->K, ahead = p->ahead * (transposed ? lda : ldb),
+                    far = FNN_FAR_AHEAD * ldb;
     real *c = p->c + i * ldc + j;
 
     /* Where the sums start: at c, at a bias, at zero. */
@@ -200,6 +203,9 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
             if (MR >= 4 && ahead && transposed)
                 __builtin_prefetch(left[0] + k * lda + ahead, 0, 3);
             if (also == KERNEL(copying)) {
+#pragma GCC unroll 8
+                for (int v = 0; v < NV; v++)
+                    __builtin_prefetch(b + far + v * VL, 0, 2);
 #pragma GCC unroll 8
                 for (int v = 0; v < whole; v++)
                     KERNEL(store)(copy + v * VL, right[v]);
