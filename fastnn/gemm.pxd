@@ -41,9 +41,10 @@ cdef extern from "gemm/gemm.h" nogil:
     void fnn_forward(
         const fnn_maker *maker, void *z, const void *x, const void *rows, const void *w, const void *b,
         Py_ssize_t B, Py_ssize_t I, Py_ssize_t O)
+    Py_ssize_t fnn_input_gradient_room(const fnn_maker *maker, Py_ssize_t B, Py_ssize_t I, Py_ssize_t O)
     void fnn_input_gradient_product(
         const fnn_maker *maker, void *dx, const void *dz, const void *w, const void *wt,
-        Py_ssize_t B, Py_ssize_t I, Py_ssize_t O)
+        Py_ssize_t B, Py_ssize_t I, Py_ssize_t O, void *room)
     void fnn_weight_gradient(
         const fnn_maker *maker, void *dw, const void *x, const void *dz, int accumulate,
         Py_ssize_t B, Py_ssize_t I, Py_ssize_t O, void *room)

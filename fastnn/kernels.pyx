@@ -22,7 +22,8 @@ from fastnn._core cimport active, settings
 from fastnn._fpenv cimport fnn_fpenv, fnn_fpenv_now, fnn_fpenv_set
 from fastnn.fnn cimport *
 from fastnn.gemm cimport (
-    fnn_forward, fnn_input_gradient_product, fnn_maker, fnn_weight_gradient, fnn_weight_gradient_room)
+    fnn_forward, fnn_input_gradient_product, fnn_input_gradient_room, fnn_maker, fnn_weight_gradient,
+    fnn_weight_gradient_room)
 
 from fastnn import reference
 from fastnn._scalars import integer, number, positive
@@ -310,16 +311,18 @@ def affine_backward(dy, x, w, y, activation="identity", *, alpha=None, z=None, d
     cdef void *to_dw = data(weights_gradient)
     cdef void *to_db = data(bias_gradient)
     cdef fnn_maker maker = _maker(dtype)
-    # Without room the left operand is read where it is.
-    cdef void *room = malloc(fnn_weight_gradient_room(I, B) * k.size) if I * O > LONG and to_dw != NULL else NULL
+    # Without room operands are read where they are, or W is turned over.
+    cdef Py_ssize_t for_dx = fnn_input_gradient_room(&maker, B, I, O) if to_dx != NULL else 0
+    cdef Py_ssize_t for_dw = fnn_weight_gradient_room(I, B) if to_dw != NULL and I * O > LONG else 0
+    cdef void *room = malloc(max(for_dx, for_dw) * k.size) if for_dx > 0 or for_dw > 0 else NULL
     cdef fnn_fpenv before = fnn_fpenv_now()
     with nogil:
         if g != FNN_identity:
             k.activation_backward[g](dz, PyArray_DATA(d), PyArray_DATA(Y), data(pre), parameter, B, O)
         if to_dx != NULL:
-            fnn_input_gradient_product(&maker, to_dx, dz, PyArray_DATA(W), NULL, B, I, O)
+            fnn_input_gradient_product(&maker, to_dx, dz, PyArray_DATA(W), NULL, B, I, O, room if for_dx > 0 else NULL)
         if to_dw != NULL:
-            fnn_weight_gradient(&maker, to_dw, PyArray_DATA(X), dz, 0, B, I, O, room)
+            fnn_weight_gradient(&maker, to_dw, PyArray_DATA(X), dz, 0, B, I, O, room if for_dw > 0 else NULL)
         if to_db != NULL:
             k.column_sums(to_db, dz, NULL, NULL, 0, B, O)
     fnn_fpenv_set(before)

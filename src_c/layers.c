@@ -24,7 +24,8 @@ static void product_task(void *context, ptrdiff_t task, int slot) {
     if (q->backward) {
         fnn_input_gradient_columns(&p->machine->maker, fnn_input_gradient_at(p, q->l, first),
                                    fnn_at(p, layer->dz) + first * layer->n_out * p->k->size, fnn_weights(p, q->l),
-                                   fnn_transposed(p, q->l), B, layer->n_in, layer->n_out, j0, j1);
+                                   fnn_transposed(p, q->l), B, layer->n_in, layer->n_out, j0, j1,
+                                   fnn_room_of(p, q->l, first));
     } else {
         const fnn_place at = fnn_place_of(p, q->l, 0, 0);
         const ptrdiff_t size = p->k->size;
@@ -42,6 +43,10 @@ static void product(const fnn_pass *p, int l, int backward) {
         q.n_columns = (width + q.columns - 1) / q.columns;
         q.rows = p->rows;
     }
+    char *room = backward ? fnn_room_of(p, l, 0) : NULL;
+    for (ptrdiff_t i = 0; room && i < p->rows; i += q.rows)
+        p->k->panels(room + i * layer->n_out * p->k->size, fnn_at(p, layer->dz) + i * layer->n_out * p->k->size,
+                     fnn_at_most(q.rows, p->rows - i), layer->n_out);
     const double work = (double)p->rows * (double)layer->n_in * (double)layer->n_out;
     p->machine->parallel(product_task, &q, q.n_columns * ((p->rows + q.rows - 1) / q.rows), fnn_threads_for(p, work));
 }

@@ -42,8 +42,9 @@ typedef struct fnn_net {
     ptrdiff_t block;   /* rows that go through all layers together, at most */
     ptrdiff_t least_block;   /* … of a batch that would be a block or two: what the first-level cache holds */
     ptrdiff_t room, partial; /* narrow layers: reals of a thread's activations, offset of the shares' gradients */
-    ptrdiff_t n_tasks, scratch, gathered, scratch_size, gradient_room, workspace; /* in reals, but for n_tasks */
-    ptrdiff_t sums, n_sums;                                                       /* doubles behind the reals */
+    ptrdiff_t n_tasks, scratch, gathered, turned, scratch_size, gradient_room,
+        workspace;          /* in reals, but for n_tasks */
+    ptrdiff_t sums, n_sums; /* doubles behind the reals */
 } fnn_net;
 
 /* What runs it. */

@@ -79,6 +79,8 @@ double fnn_loss(const fnn_pass *p, void *dz, const void *y, ptrdiff_t first, ptr
 /* rows.c: the copies of W transposed with which own kernels go back where they want them, of layers from 1 on; with wt0, of
    all. */
 void fnn_transpose_weights(const fnn_pass *p);
+/* Room in which dz of a layer is turned over, for rows from `first` of the chunk on; NULL where W is turned over instead. */
+char *fnn_room_of(const fnn_pass *p, int l, ptrdiff_t first);
 /* Where W of a layer stands transposed, NULL where nothing of this batch wants it. */
 char *fnn_transposed(const fnn_pass *p, int l);
 /* rows.c: all rows of the chunk forward, or from the loss back, or both, in parallel; on the calling thread alone where a product

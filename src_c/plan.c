@@ -177,6 +177,8 @@ void fnn_net_plan(fnn_net *net, const fnn_cpu *cpu, int real_size, int n_threads
     net->scratch_size += net->gradient_room;
     /* Written once with its final value, like widest and block: another thread may be predicting. */
     net->n_parameters = n_parameters;
+    net->turned = used; /* dz of a layer */
+    used += round_up(round_up(net->chunk, FNN_LANES) * widest, align);
     net->gathered = used;
     used += round_up(round_up(net->chunk, FNN_LANES) * net->layers[0].n_in, align);
     /* Narrow layers: each thread has activations of its own, each share of the batch a gradient. */

@@ -105,9 +105,16 @@ double fnn_loss(const fnn_pass *p, void *dz, const void *y, ptrdiff_t first, ptr
     return p->k->loss[p->net->loss](dz, y, &t, B, layer->n_out);
 }
 
+char *fnn_room_of(const fnn_pass *p, int l, ptrdiff_t first) {
+    const fnn_layer *layer = &p->net->layers[l];
+    if (fnn_input_gradient_room(&p->machine->maker, p->batch.n, layer->n_in, layer->n_out) == 0)
+        return NULL;
+    return fnn_at(p, p->net->turned) + first * layer->n_out * p->k->size;
+}
+
 char *fnn_transposed(const fnn_pass *p, int l) {
     const fnn_layer *layer = &p->net->layers[l];
-    if (!fnn_wants_transposed(&p->machine->maker, p->batch.n, layer->n_in, layer->n_out))
+    if (fnn_room_of(p, l, 0) || !fnn_wants_transposed(&p->machine->maker, p->batch.n, layer->n_in, layer->n_out))
         return NULL;
     return l > 0 ? fnn_at(p, layer->wt) : p->wt0;
 }
@@ -161,7 +168,8 @@ static void backward(const fnn_pass *p, ptrdiff_t first, ptrdiff_t B) {
         fnn_through_activation(p, l, first, B);
         if (dx)
             fnn_input_gradient_product(&p->machine->maker, dx, fnn_at(p, layer->dz) + first * layer->n_out * p->k->size,
-                                       fnn_weights(p, l), fnn_transposed(p, l), B, layer->n_in, layer->n_out);
+                                       fnn_weights(p, l), fnn_transposed(p, l), B, layer->n_in, layer->n_out,
+                                       fnn_room_of(p, l, first));
     }
 }
 

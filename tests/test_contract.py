@@ -24,6 +24,7 @@ OTHER_ROWS = {
     "random_words": ("random_words", "permutation"),
     "dropout": ("dropout_forward", "dropout_backward"),
     "gather": (),
+    "panels": ("affine_backward",),
     "fill_rows": (),
     "sum_of_squares": (),
     "all_finite": (),

@@ -85,6 +85,18 @@ enum { DOT_LENGTH = 32 };
 enum { SMALL_ROWS = 8, SMALL_RESULTS = 1200, SMALL_WORK = 1000 * 1000 };
 /* Rows of the left operand that repay copying the right one once more. */
 enum { LEAST_LEFT = 512 };
+/* An input gradient leaves W as it stands (flipped.inc.h) where a column of dz has at least so many bytes, and dz no more rows
+   than a part of the harmonic mean of W's sides: turning W over costs a multiply-add as much as 1 / rows, turning over the other
+   two 1 / I + 1 / O. A quarter of that mean was the break-even for sizes of 64 to 2048 on Zen 4, half of it where W
+   comes from the third-level cache, being so many times the second one. Rows of W that fill a part of that go over dz together. */
+enum {
+    FLIPPED_BYTES = 32,
+    FLIPPED_PARTS = 4,
+    FLIPPED_FAR_PARTS = 2,
+    FLIPPED_FAR = 2,
+    FLIPPED_SHARE = 4,
+    FLIPPED_ROWS = 48
+};
 /* Bytes of a panel: it comes from the second-level cache, line after line; longer ones mean fewer sums stored and loaded
    again. Kernels have room for no more (packed.inc.h). */
 enum { LEAST_PANEL = 16 << 10, MOST_PANEL = 64 << 10, LEAST_COPIED = 64 /* rows */ };
@@ -137,6 +149,19 @@ static int is_packed(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_t
         return M >= GRADIENT_LEAST;
     return N >= GRADIENT_COLUMNS && ((is_crowded(cpu, limit, K, row) && K >= crowded_uses(cpu, limit, row)) ||
                                      (is_crowded(cpu, limit, K, left) && K >= crowded_uses(cpu, limit, left)));
+}
+
+ptrdiff_t fnn_input_gradient_room(const fnn_maker *maker, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O) {
+    const ptrdiff_t size = maker->kernels->size;
+    const ptrdiff_t parts = I * O * size > FLIPPED_FAR * maker->cpu->l2 ? FLIPPED_FAR_PARTS : FLIPPED_PARTS;
+    if (B * size < FLIPPED_BYTES || parts * B * (I + O) > 2 * I * O)
+        return 0;
+    const fnn_choice choice = fnn_choose(maker, FNN_INPUT_GRADIENT, B, O, I);
+    return choice.blas || choice.dots ? 0 : B * O;
+}
+
+ptrdiff_t fnn_flipped_rows(const fnn_maker *maker, ptrdiff_t O) {
+    return most(maker->cpu->l2 / FLIPPED_SHARE / (O * maker->kernels->size) / FLIPPED_ROWS, 1) * FLIPPED_ROWS;
 }
 
 /* Rows of a panel: as many as there is room for, and a weight gradient's copy of the left operand may fill a part of the

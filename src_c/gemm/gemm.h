@@ -50,11 +50,17 @@ void fnn_forward_columns(const fnn_maker *maker, void *z, const void *x, const v
                          ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t o0, ptrdiff_t o1);
 
 /* dx (B, n_in) = dz (B, n_out) times w (n_in, n_out) transposed. wt: w transposed (n_out, n_in), or NULL; it is wanted where
-   fnn_wants_transposed says so, and then spares turning w over for every block of rows. */
+   fnn_wants_transposed says so, and then spares turning w over for every block of rows. room: for fnn_input_gradient_room, or
+   NULL. */
 void fnn_input_gradient_product(const fnn_maker *maker, void *dx, const void *dz, const void *w, const void *wt,
-                                ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out);
+                                ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out, void *room);
 void fnn_input_gradient_columns(const fnn_maker *maker, void *dx, const void *dz, const void *w, const void *wt,
-                                ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t i0, ptrdiff_t i1);
+                                ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t i0, ptrdiff_t i1, void *room);
+/* Reals of room with which w is read as it stands, and dz is turned over instead; 0 where that is no faster. For columns the
+   room holds the panels of dz (fnn_ops.def) already. */
+ptrdiff_t fnn_input_gradient_room(const fnn_maker *maker, ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out);
+/* How many rows of w it then reads again and again while they are near. */
+ptrdiff_t fnn_flipped_rows(const fnn_maker *maker, ptrdiff_t n_out);
 int fnn_wants_transposed(const fnn_maker *maker, ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out);
 
 /* dw (n_in, n_out) = x (B, n_in) transposed times dz (B, n_out), + dw itself when accumulate; room for

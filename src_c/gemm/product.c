@@ -42,7 +42,7 @@ void fnn_forward(const fnn_maker *maker, void *z, const void *x, const fnn_rows 
 }
 
 void fnn_input_gradient_columns(const fnn_maker *maker, void *dx, const void *dz, const void *w, const void *wt,
-                                ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, ptrdiff_t i0, ptrdiff_t i1) {
+                                ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, ptrdiff_t i0, ptrdiff_t i1, void *room) {
     const ptrdiff_t size = maker->kernels->size;
     fnn_product p = {.c = (char *)dx + i0 * size,
                      .a = dz,
@@ -51,7 +51,10 @@ void fnn_input_gradient_columns(const fnn_maker *maker, void *dx, const void *dz
                      .N = i1 - i0,
                      .lda = O,
                      .ldc = I,
+                     .room = room,
                      .blocking = fnn_choose(maker, FNN_INPUT_GRADIENT, B, O, I).blocking};
+    if (room)
+        p.blocking.m = fnn_flipped_rows(maker, O);
     if (wt) {
         p.b = (const char *)wt + i0 * size;
         p.ldb = I;
@@ -64,12 +67,14 @@ void fnn_input_gradient_columns(const fnn_maker *maker, void *dx, const void *dz
 }
 
 void fnn_input_gradient_product(const fnn_maker *maker, void *dx, const void *dz, const void *w, const void *wt,
-                                ptrdiff_t B, ptrdiff_t I, ptrdiff_t O) {
+                                ptrdiff_t B, ptrdiff_t I, ptrdiff_t O, void *room) {
     const fnn_choice choice = fnn_choose(maker, FNN_INPUT_GRADIENT, B, O, I);
     if (choice.blas && maker->blas(maker->dtype, 0, 1, B, I, O, dz, O, w, O, 0.0, dx, I) == 0)
         return;
     if (!choice.dots) {
-        fnn_input_gradient_columns(maker, dx, dz, w, wt, B, I, O, 0, I);
+        if (room)
+            maker->kernels->panels(room, dz, B, O);
+        fnn_input_gradient_columns(maker, dx, dz, w, wt, B, I, O, 0, I, room);
         return;
     }
     const ptrdiff_t size = maker->kernels->size;

@@ -137,10 +137,15 @@ static void KERNEL(gemm_nn)(const fnn_product *q) {
 
 static void KERNEL(gemm_nt)(const fnn_product *q) {
     const KERNEL(product) p = KERNEL(typed)(q);
-    if (q->N == 1 && q->ldc == 1)
+    const ptrdiff_t tail = KERNEL(tail_columns)(q->K, q->N);
+    if (q->N == 1 && q->ldc == 1) {
         KERNEL(dots)(&p, q->M);
-    else
+    } else if (q->room) {
+        KERNEL(flipped)(&p, q->room, q->M, q->N - tail);
+        KERNEL(tails)(&p, q->M, q->N - tail, tail, 1);
+    } else {
         KERNEL(rows_turned)(&p, q->M, q->N);
+    }
 }
 
 static void KERNEL(gemm_tn)(const fnn_product *q) {

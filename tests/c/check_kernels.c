@@ -69,7 +69,7 @@ static void check_products(ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
         reverse[i] = M - 1 - i;
     void *x = numbers(M * K), *a = numbers(M * K), *b = numbers(K * N), *bias = numbers(N), *c = numbers(M * N),
          *turned = numbers(M * K);
-    void *room = numbers(fnn_weight_gradient_room(M, K));
+    void *room = numbers(fnn_weight_gradient_room(M, K)), *panels = numbers(M * K);
     for (size_t way = 0; way < sizeof ways / sizeof *ways; way++) {
         fnn_product p = {.c = c, .a = a, .b = b, .M = M, .K = K, .N = N, .lda = K, .ldb = N, .ldc = N};
         p.blocking = ways[way];
@@ -88,6 +88,13 @@ static void check_products(ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
         p.ldb = K;
         k->gemm_nt(&p); /* b as (N, K) */
         expect_product("gemm_nt", c, a, K, 1, b, 1, K, NULL, M, K, N);
+        memset(c, 0, (size_t)(M * N) * (size_t)k->size);
+        k->panels(panels, a, M, K);
+        p.room = panels;
+        p.blocking.m = 48 * (ptrdiff_t)(way % 2 + 1);
+        k->gemm_nt(&p);
+        expect_product("gemm_nt by panels", c, a, K, 1, b, 1, K, NULL, M, K, N);
+        p.blocking.m = ways[way].m;
         p.ldb = N;
         p.lda = M;
         p.room = room;
@@ -97,7 +104,7 @@ static void check_products(ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
     k->transpose(turned, a, M, K);
     for (ptrdiff_t i = 0; i < M * K; i++)
         expect("transpose", i, at(turned, i % K * M + i / K), at(a, i), 0);
-    free(x), free(a), free(b), free(bias), free(c), free(turned), free(room), free(reverse);
+    free(x), free(a), free(b), free(bias), free(c), free(turned), free(room), free(panels), free(reverse);
 }
 
 static double sigmoid(double z) { return 1 / (1 + exp(-z)); }
