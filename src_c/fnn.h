@@ -67,6 +67,7 @@ typedef struct fnn_blocks {
 typedef struct fnn_blocking {
     int packed;  /* the right operand in copied panels; of a weight gradient the left one too, if it has room */
     int ahead;   /* rows to prefetch of what is read where it is */
+    int far;     /* and that comes from beyond the second-level cache */
     ptrdiff_t k; /* rows of a panel; 0: as many as there is room for */
     ptrdiff_t
         m; /* rows of the left operand, or of b as it stands, that go through all panels before the next ones do; 0: all */

@@ -85,18 +85,13 @@ enum { DOT_LENGTH = 32 };
 enum { SMALL_ROWS = 8, SMALL_RESULTS = 1200, SMALL_WORK = 1000 * 1000 };
 /* Rows of the left operand that repay copying the right one once more. */
 enum { LEAST_LEFT = 512 };
+/* Times the second-level cache, of a W that comes from beyond it. */
+enum { FAR = 2 };
 /* An input gradient leaves W as it stands (flipped.inc.h) where a column of dz has at least so many bytes, and dz no more rows
    than a part of the harmonic mean of W's sides: turning W over costs a multiply-add as much as 1 / rows, turning over the other
-   two 1 / I + 1 / O. A quarter of that mean was the break-even for sizes of 64 to 2048 on Zen 4, half of it where W
-   comes from the third-level cache, being so many times the second one. Rows of W that fill a part of that go over dz together. */
-enum {
-    FLIPPED_BYTES = 32,
-    FLIPPED_PARTS = 4,
-    FLIPPED_FAR_PARTS = 2,
-    FLIPPED_FAR = 2,
-    FLIPPED_SHARE = 4,
-    FLIPPED_ROWS = 48
-};
+   two 1 / I + 1 / O. A quarter of that mean was the break-even for sizes of 64 to 2048 on Zen 4, half of it where W is far. Rows
+   of W that fill a part of the second-level cache go over dz together. */
+enum { FLIPPED_BYTES = 32, FLIPPED_PARTS = 4, FLIPPED_FAR_PARTS = 2, FLIPPED_SHARE = 4, FLIPPED_ROWS = 48 };
 /* Bytes of a panel: it comes from the second-level cache, line after line; longer ones mean fewer sums stored and loaded
    again. Kernels have room for no more (packed.inc.h). */
 enum { LEAST_PANEL = 16 << 10, MOST_PANEL = 64 << 10, LEAST_COPIED = 64 /* rows */ };
@@ -120,6 +115,11 @@ static int by_blas(const fnn_maker *maker, const limits *limit, int product, ptr
         M * N <= SMALL_RESULTS && K >= DOT_LENGTH && M * N * K <= SMALL_WORK)
         return 1;
     return limit->blas[product] != NEVER && K * N * maker->kernels->size >= limit->blas[product];
+}
+
+/* Whether a W comes from the third-level cache or memory. */
+static int is_far(const fnn_maker *maker, ptrdiff_t I, ptrdiff_t O) {
+    return I * O * maker->kernels->size > FAR * maker->cpu->l2;
 }
 
 /* Whether rows of an operand, so many bytes apart, are too many for the sets of the first-level cache that they fall into. */
@@ -153,7 +153,7 @@ static int is_packed(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_t
 
 ptrdiff_t fnn_input_gradient_room(const fnn_maker *maker, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O) {
     const ptrdiff_t size = maker->kernels->size;
-    const ptrdiff_t parts = I * O * size > FLIPPED_FAR * maker->cpu->l2 ? FLIPPED_FAR_PARTS : FLIPPED_PARTS;
+    const ptrdiff_t parts = is_far(maker, I, O) ? FLIPPED_FAR_PARTS : FLIPPED_PARTS;
     if (B * size < FLIPPED_BYTES || parts * B * (I + O) > 2 * I * O)
         return 0;
     const fnn_choice choice = fnn_choose(maker, FNN_INPUT_GRADIENT, B, O, I);
@@ -196,6 +196,7 @@ fnn_choice fnn_choose(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_
     if (product == FNN_FORWARD && M < LEAST_ROWS) /* no time to lose */
         return choice;
     choice.blocking.ahead = rows_ahead(limit, columns * maker->kernels->size);
+    choice.blocking.far = product != FNN_WEIGHT_GRADIENT && is_far(maker, K, N);
     choice.blocking.packed = is_packed(maker, product, M, K, N);
     choice.dots = maker->alone && maker->mode == FNN_GEMM_AUTO && product == FNN_INPUT_GRADIENT && K >= DOT_LENGTH &&
                   (M == 1 || (M == 2 && K * N * maker->kernels->size <= maker->cpu->l2));

@@ -37,6 +37,12 @@ FNN_INLINE void KERNEL(product_rows)(const KERNEL(product) * p, ptrdiff_t i0, pt
                     KERNEL(bringing_tiles)[width - 1](&part, i, j, tail);
                 KERNEL(bring)((real *)part.a + i * p->lda, p->rows, i, i1, k0, K, p->lda);
             }
+            if (packing == KERNEL(in_place) && !transposed && p->far && !wide && i1 - i >= 2 * FNN_TILE_ROWS) {
+                part.copy = panel; /* for what it calls for; its copy is not used */
+                part.ld_copy = 0;
+                KERNEL(copying_tiles)[0][width - 1](&part, i, j, tail);
+                i += FNN_TILE_ROWS;
+            }
             if (wide) {
                 for (; i + 2 <= i1; i += 2)
                     KERNEL(wide_tiles)[transposed][1][width - 1](&part, i, j, tail);
@@ -109,7 +115,8 @@ FNN_INLINE KERNEL(product) KERNEL(typed)(const fnn_product *q) {
                              .accumulate = q->accumulate,
                              .k = q->blocking.k,
                              .m = q->blocking.m,
-                             .ahead = q->blocking.ahead};
+                             .ahead = q->blocking.ahead,
+                             .far = q->blocking.far};
 }
 
 static void KERNEL(gather)(void *dst, const fnn_rows *rows, ptrdiff_t N) {

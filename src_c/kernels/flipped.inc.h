@@ -8,7 +8,9 @@
 enum { KERNEL(together) = FNN_TILE_ROWS == 6 ? 24 : 16 };
 
 /* The first of M rows of a in its panel q, of n. */
-FNN_INLINE ptrdiff_t KERNEL(panel_start)(ptrdiff_t M, ptrdiff_t q, ptrdiff_t n) { return q * ((M + VL - 1) / VL) / n * VL; }
+FNN_INLINE ptrdiff_t KERNEL(panel_start)(ptrdiff_t M, ptrdiff_t q, ptrdiff_t n) {
+    return q * ((M + VL - 1) / VL) / n * VL;
+}
 
 FNN_INLINE ptrdiff_t KERNEL(panel_count)(ptrdiff_t M) {
     return ((M + VL - 1) / VL + FNN_TILE_VECTORS - 1) / FNN_TILE_VECTORS;

@@ -53,6 +53,7 @@ typedef struct KERNEL(product) {
     ptrdiff_t lda, ldb, ldc, ld_copy, K, k0; /* k0: the first of a part of K */
     ptrdiff_t k, m;                          /* rows of a copied panel, and of a for which it is copied */
     int ahead;                               /* rows of b, or transposed of a, to prefetch, in large tiles */
+    int far;                                 /* the first tile of a panel calls for rows of b */
     int accumulate;
     int chained; /* the last columns are summed as several chains, also by tiles of few rows */
 } KERNEL(product);

@@ -62,7 +62,7 @@ static void expect_product(const char *what, const void *c, const void *a, ptrdi
 /* Every way to read the operands, the left one's rows where they are or brought in reverse, with the first one called for
    behind them; a packed weight gradient needs room, in which parts of K of two rows are cut off too. */
 static void check_products(ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
-    static const fnn_blocking ways[] = {{0, 0, 0, 0}, {0, 2, 0, 0}, {1, 0, 0, 0}, {1, 0, 2, 9}};
+    static const fnn_blocking ways[] = {{0}, {.ahead = 2, .far = 1}, {.packed = 1}, {.packed = 1, .k = 2, .m = 9}};
     static const ptrdiff_t first[] = {0};
     ptrdiff_t *reverse = malloc((size_t)M * sizeof *reverse);
     for (ptrdiff_t i = 0; i < M; i++)
