@@ -69,8 +69,7 @@ typedef struct fnn_blocking {
     int ahead;   /* rows to prefetch of what is read where it is */
     int far;     /* and that comes from beyond the second-level cache */
     ptrdiff_t k; /* rows of a panel; 0: as many as there is room for */
-    ptrdiff_t
-        m; /* rows of the left operand, or of b as it stands, that go through all panels before the next ones do; 0: all */
+    ptrdiff_t m; /* rows of what is not in panels that go through all of those before the next ones do; 0: all */
 } fnn_blocking;
 
 /* Rows of a left operand that stand anywhere in memory: row i is row rows[i] of x. The product that reads them first lays them
@@ -92,9 +91,9 @@ typedef struct fnn_product {
     int accumulate;
     ptrdiff_t M, K, N, lda, ldb, ldc;
     fnn_blocking blocking;
-    void *
-        room; /* of a packed weight gradient: reals for FNN_GRADIENT_K rows, or all K, of M + 8 elements; of a product with b
-                   transposed, panels of a, and b is read as it stands; or NULL */
+    /* Of a packed weight gradient: for reals of FNN_GRADIENT_K rows, or all K, of M + 8 elements. Of a product with b transposed:
+       panels of a, and b is read as it stands. Or NULL. */
+    void *room;
 } fnn_product;
 
 /* y, z (B, O); elementwise kernels see B * O elements. alpha: slope of leaky_relu, scale of elu. y may be z. */

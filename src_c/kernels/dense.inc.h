@@ -1,7 +1,7 @@
 /* Products of row-major matrices for layers: panels of columns, each divided into tiles (tile.inc.h), read where they are or
    copied first (packed.inc.h), as the caller says.
 
-   Generates product_rows, product_turned, rows_in_place, rows_copied, rows_turned, gemm_nn, gemm_nt, gemm_tn, gather,
+   Generates product_rows, product_turned, rows_in_place, rows_copied, rows_turned, gather, gemm_nn, gemm_nt, gemm_tn,
    fill_rows, column_sums, add_outer. */
 
 /* Rows i0 to i1 of the result. The columns are divided into panels of as equal a number of vectors as possible, since a

@@ -2,7 +2,7 @@
    and nothing of it is turned over. Turned over are a, once, and the result, tile by tile. That pays where a has so few rows
    that turning b would be a good part of the work. An element's sum runs over k in the same order either way.
 
-   Generates panel_start, panels, flipped. */
+   Generates panel_start, panel_count, panels, flipped. */
 
 /* Rows of b whose part of the result is turned over together: whole tiles, whole squares of turn.inc.h. */
 enum { KERNEL(together) = FNN_TILE_ROWS == 6 ? 24 : 16 };

@@ -18,6 +18,7 @@
 #include "packed.inc.h"
 
 #include "flipped.inc.h"
+
 #include "dense.inc.h"
 
 #include "narrow.inc.h"

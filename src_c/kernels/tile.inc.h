@@ -5,7 +5,7 @@
    into. The last columns, and single ones, are summed as tail.inc.h says. In no case does the order depend on the other rows or
    on how the work was divided.
 
-   Generates tail_columns, finish_tail, tile and the tables of tiles by height and width. */
+   Generates tail_columns, finish_tail, row_at, bring, tile and the tables of tiles by height and width. */
 
 #if FNN_VBYTES == 64 /* 32 registers: 24 sums, 3 of b, broadcasts from memory */
 #define FNN_TILE_ROWS 8
@@ -116,8 +116,8 @@ FNN_INLINE void KERNEL(tile)(const KERNEL(product) * p, ptrdiff_t i, ptrdiff_t j
     const int whole = NV - (last != KERNEL(whole)), at_tail = whole * (int)VL;
     const real *b = p->b;
     real *copy = p->copy;
-    const ptrdiff_t lda = p->lda, ldb = p->ldb, ldc = p->ldc, K = p->K, ahead = p->ahead * (transposed ? lda : ldb),
-                    far = FNN_FAR_AHEAD * ldb;
+    const ptrdiff_t lda = p->lda, ldb = p->ldb, ldc = p->ldc, K = p->K, far = FNN_FAR_AHEAD * ldb;
+    const ptrdiff_t ahead = p->ahead * (transposed ? lda : ldb);
     real *c = p->c + i * ldc + j;
 
     /* Where the sums start: at c, at a bias, at zero. */
