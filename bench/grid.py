@@ -127,7 +127,7 @@ def way(product: Product, dtype: str, mode: str, facts: str | None = None) -> st
 
 
 def _forced(product: Product, dtype: str) -> list[str]:
-    """The own ways of a shape. An input gradient by itself has one: W is turned over by panels whatever the limit.
+    """The own ways of a shape. An input gradient by itself has one, whatever the limit: W is turned over, or stays.
 
     In a network several blocks of rows share W transposed, and the limit decides; no single product tells its worth.
     """

@@ -123,12 +123,14 @@ def set_cpu(text):
 
 
 def way(product, dtype, Py_ssize_t M, Py_ssize_t K, Py_ssize_t N):
-    """How the choices in force make a product of (M, K) and (K, N) elements: "blas", "packed" or "in place"."""
+    """How the choices in force make a product of (M, K) and (K, N): "blas", "flipped", "packed" or "in place"."""
     number = {"float32": FNN_F32, "float64": FNN_F64}[dtype]
     cdef fnn_maker maker = fnn_maker(
         active[number], NULL, settings.cpu, number, settings.isa, settings.gemm, True)
     cdef fnn_choice choice = fnn_choose(&maker, _PRODUCTS[product], M, K, N)
-    return "blas" if choice.blas else "packed" if choice.blocking.packed else "in place"
+    if choice.blas:
+        return "blas"
+    return "flipped" if choice.flipped else "packed" if choice.blocking.packed else "in place"
 
 
 def num_threads():

@@ -30,6 +30,7 @@ cdef extern from "gemm/gemm.h" nogil:
 
     ctypedef struct fnn_choice:
         int blas
+        int flipped
         fnn_blocking blocking
 
     const char **fnn_vendors

@@ -43,6 +43,7 @@ static void product(const fnn_pass *p, int l, int backward) {
         q.n_columns = (width + q.columns - 1) / q.columns;
         q.rows = p->rows;
     }
+    /* A small part of the product's work: on one thread. */
     char *room = backward ? fnn_room_of(p, l, 0) : NULL;
     for (ptrdiff_t i = 0; room && i < p->rows; i += q.rows)
         p->k->panels(room + i * layer->n_out * p->k->size, fnn_at(p, layer->dz) + i * layer->n_out * p->k->size,

@@ -114,7 +114,7 @@ char *fnn_room_of(const fnn_pass *p, int l, ptrdiff_t first) {
 
 char *fnn_transposed(const fnn_pass *p, int l) {
     const fnn_layer *layer = &p->net->layers[l];
-    if (fnn_room_of(p, l, 0) || !fnn_wants_transposed(&p->machine->maker, p->batch.n, layer->n_in, layer->n_out))
+    if (!fnn_wants_transposed(&p->machine->maker, p->batch.n, layer->n_in, layer->n_out))
         return NULL;
     return l > 0 ? fnn_at(p, layer->wt) : p->wt0;
 }

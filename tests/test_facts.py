@@ -207,6 +207,24 @@ def test_the_environment_forces_facts() -> None:
     assert run.stdout.startswith(f"{3 << 20} Intel")
 
 
+@pytest.mark.parametrize("facts", ["huge", "zen 4", "zen 5", "intel"])
+@pytest.mark.parametrize(("n_in", "n_out", "most"), [(512, 512, 128), (64, 64, 16), (600, 200, 75)])
+def test_w_stays_as_it_stands_for_few_rows(isa: str, dtype: str, facts: str, n_in: int, n_out: int, most: int) -> None:
+    least = 32 // np.dtype(dtype).itemsize
+    with fastnn.cpu(FACTS[facts]), fastnn.gemm("own"):
+        ways = [_core.way("input gradient", dtype, B, n_out, n_in) for B in (least - 1, least, most, most + 1)]
+    assert [way == "flipped" for way in ways] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("facts", ["zen 4", "intel"])
+def test_w_that_is_far_stays_for_twice_as_many_rows(facts: str) -> None:
+    with fastnn.cpu(FACTS[facts].replace("l2=2M", "l2=1M")), fastnn.gemm("own"):
+        assert _core.way("input gradient", "float32", 512, 1024, 1024) == "flipped"
+        assert _core.way("input gradient", "float32", 513, 1024, 1024) != "flipped"
+    with fastnn.cpu(FACTS[facts].replace("l2=1M", "l2=2M")), fastnn.gemm("own"):
+        assert _core.way("input gradient", "float32", 512, 1024, 1024) != "flipped"
+
+
 @pytest.mark.parametrize(
     ("facts", "found"), [("zen 4", "blas"), ("zen 5", "in place"), ("intel", "blas"), ("huge", "in place")]
 )

@@ -151,13 +151,10 @@ static int is_packed(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_t
                                      (is_crowded(cpu, limit, K, left) && K >= crowded_uses(cpu, limit, left)));
 }
 
-ptrdiff_t fnn_input_gradient_room(const fnn_maker *maker, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O) {
-    const ptrdiff_t size = maker->kernels->size;
-    const ptrdiff_t parts = is_far(maker, I, O) ? FLIPPED_FAR_PARTS : FLIPPED_PARTS;
-    if (B * size < FLIPPED_BYTES || parts * B * (I + O) > 2 * I * O)
-        return 0;
-    const fnn_choice choice = fnn_choose(maker, FNN_INPUT_GRADIENT, B, O, I);
-    return choice.blas || choice.dots ? 0 : B * O;
+/* Whether an input gradient of M rows, W (N, K), leaves W as it stands. */
+static int is_flipped(const fnn_maker *maker, ptrdiff_t M, ptrdiff_t K, ptrdiff_t N) {
+    const ptrdiff_t parts = is_far(maker, K, N) ? FLIPPED_FAR_PARTS : FLIPPED_PARTS;
+    return M * maker->kernels->size >= FLIPPED_BYTES && parts * M * (K + N) <= 2 * K * N;
 }
 
 ptrdiff_t fnn_flipped_rows(const fnn_maker *maker, ptrdiff_t O) {
@@ -200,6 +197,7 @@ fnn_choice fnn_choose(const fnn_maker *maker, int product, ptrdiff_t M, ptrdiff_
     choice.blocking.packed = is_packed(maker, product, M, K, N);
     choice.dots = maker->alone && maker->mode == FNN_GEMM_AUTO && product == FNN_INPUT_GRADIENT && K >= DOT_LENGTH &&
                   (M == 1 || (M == 2 && K * N * maker->kernels->size <= maker->cpu->l2));
+    choice.flipped = product == FNN_INPUT_GRADIENT && !choice.blas && !choice.dots && is_flipped(maker, M, K, N);
     if (choice.blocking.packed) { /* a division costs as much as a row of a small layer */
         choice.blocking.k = panel_rows(maker, product);
         choice.blocking.m = left_rows(maker, choice.blocking.k, K);

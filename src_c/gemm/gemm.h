@@ -21,6 +21,7 @@ enum { FNN_FORWARD, FNN_INPUT_GRADIENT, FNN_WEIGHT_GRADIENT };
 typedef struct fnn_choice {
     int blas;
     int dots;              /* an own input gradient goes row by row, as dot products with those of W */
+    int flipped;           /* it leaves W as it stands and turns dz over instead, where there is room for that */
     fnn_blocking blocking; /* of an own product */
 } fnn_choice;
 
@@ -56,8 +57,7 @@ void fnn_input_gradient_product(const fnn_maker *maker, void *dx, const void *dz
                                 ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out, void *room);
 void fnn_input_gradient_columns(const fnn_maker *maker, void *dx, const void *dz, const void *w, const void *wt,
                                 ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out, ptrdiff_t i0, ptrdiff_t i1, void *room);
-/* Reals of room with which w is read as it stands, and dz is turned over instead; 0 where that is no faster. For columns the
-   room holds the panels of dz (fnn_ops.def) already. */
+/* Reals of room for dz turned over, 0 where W is. For columns the room holds the panels of dz (fnn_ops.def) already. */
 ptrdiff_t fnn_input_gradient_room(const fnn_maker *maker, ptrdiff_t B, ptrdiff_t n_in, ptrdiff_t n_out);
 /* How many rows of w it then reads again and again while they are near. */
 ptrdiff_t fnn_flipped_rows(const fnn_maker *maker, ptrdiff_t n_out);

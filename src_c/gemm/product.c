@@ -94,7 +94,11 @@ void fnn_input_gradient_product(const fnn_maker *maker, void *dx, const void *dz
 
 int fnn_wants_transposed(const fnn_maker *maker, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O) {
     const fnn_choice choice = fnn_choose(maker, FNN_INPUT_GRADIENT, B, O, I);
-    return !choice.blas && !choice.blocking.packed;
+    return !choice.blas && !choice.blocking.packed && !choice.flipped;
+}
+
+ptrdiff_t fnn_input_gradient_room(const fnn_maker *maker, ptrdiff_t B, ptrdiff_t I, ptrdiff_t O) {
+    return fnn_choose(maker, FNN_INPUT_GRADIENT, B, O, I).flipped ? B * O : 0;
 }
 
 void fnn_weight_gradient_part(const fnn_maker *maker, void *dw, ptrdiff_t ldw, const void *x, const void *dz,

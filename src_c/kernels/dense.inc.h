@@ -9,6 +9,7 @@
 FNN_INLINE void KERNEL(product_rows)(const KERNEL(product) * p, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t N,
                                      const int transposed, const int packing) {
     real panel[KERNEL(panel_size)] __attribute__((aligned(64)));
+    real line[FNN_TILE_VECTORS * KERNEL(lanes)];
     ptrdiff_t vectors = (N + VL - 1) / VL;
     const int wide =
         i1 - i0 <= FNN_WIDE_ROWS || (p->K <= (transposed ? FNN_WIDE_SUM : FNN_SHORT_SUM) && vectors > FNN_TILE_VECTORS);
@@ -38,7 +39,7 @@ FNN_INLINE void KERNEL(product_rows)(const KERNEL(product) * p, ptrdiff_t i0, pt
                 KERNEL(bring)((real *)part.a + i * p->lda, p->rows, i, i1, k0, K, p->lda);
             }
             if (packing == KERNEL(in_place) && !transposed && p->far && !wide && i1 - i >= 2 * FNN_TILE_ROWS) {
-                part.copy = panel; /* for what it calls for; its copy is not used */
+                part.copy = line; /* for what it calls for; its copy is not used */
                 part.ld_copy = 0;
                 KERNEL(copying_tiles)[0][width - 1](&part, i, j, tail);
                 i += FNN_TILE_ROWS;
